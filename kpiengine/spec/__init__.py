@@ -1,0 +1,42 @@
+"""What a project's YAML says: read with positions, checked for shape, every problem collected."""
+
+from kpiengine.spec.extends import resolve_extends
+from kpiengine.spec.find import find_project
+from kpiengine.spec.known import KnownConnector, KnownKind, KnownOption, KnownPlugins
+from kpiengine.spec.library import read_metrics_package
+from kpiengine.spec.options import values_with_defaults
+from kpiengine.spec.project import read_project
+from kpiengine.spec.specs import (
+    CalendarSpec,
+    ExportSpec,
+    JoinSpec,
+    MetricSpec,
+    Option,
+    ProjectSpec,
+    SourceSpec,
+    TargetFile,
+    TestSpec,
+)
+from kpiengine.spec.text import Text
+
+__all__ = [
+    "CalendarSpec",
+    "ExportSpec",
+    "JoinSpec",
+    "KnownConnector",
+    "KnownKind",
+    "KnownOption",
+    "KnownPlugins",
+    "MetricSpec",
+    "Option",
+    "ProjectSpec",
+    "SourceSpec",
+    "TargetFile",
+    "TestSpec",
+    "Text",
+    "find_project",
+    "read_metrics_package",
+    "read_project",
+    "resolve_extends",
+    "values_with_defaults",
+]
