@@ -1,0 +1,1 @@
+"""The plugins that ship with kpiengine, loaded through the same entry points as anyone's."""
