@@ -1,0 +1,179 @@
+"""The functions that a formula may use: ours outside aggregates, SQL's inside, and those that are refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+TIME_UNITS = ("hour", "day", "week", "month", "quarter", "year")
+QUERY_PERIOD = "period"
+"""As a unit: the period of the query, whatever it is (`prior(buyers, 1, period)`)."""
+
+
+@dataclass(frozen=True)
+class MetricFunction:
+    """A function over metrics. `arguments` are those behind the metric: "int", "unit" or "dims" (any number)."""
+
+    name: str
+    arguments: tuple[str, ...]
+    needs_period: bool
+    usage: str
+
+
+METRIC_FUNCTIONS = {
+    f.name: f
+    for f in (
+        MetricFunction("prior", ("int", "unit"), True, "prior(metric, n, unit)"),
+        MetricFunction("trailing", ("int", "unit"), True, "trailing(metric, n, unit)"),
+        MetricFunction("to_date", ("unit",), True, "to_date(metric, unit)"),
+        MetricFunction("running", (), False, "running(metric)"),
+        MetricFunction("total", ("dims",), False, "total(metric, dimension, …)"),
+        MetricFunction("closing", (), False, "closing(metric)"),
+        MetricFunction("opening", (), False, "opening(metric)"),
+        MetricFunction("target", (), False, "target(metric)"),
+    )
+}
+
+KEYED_FUNCTIONS = {
+    "first_time": "first_time(key) or first_time(key, condition)",
+    "ever": "ever(key, condition)",
+}
+"""Functions inside aggregates that look at all rows of one key: its earliest time, whether a condition ever held."""
+
+PER = "per"
+
+# Aggregates of DuckDB that sqlglot does not know as such.
+OTHER_AGGREGATES = frozenset(
+    [
+        "arbitrary",
+        "arg_max_null",
+        "arg_min_null",
+        "argmax",
+        "argmin",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
+        "bitstring_agg",
+        "bool_and",
+        "bool_or",
+        "entropy",
+        "favg",
+        "fsum",
+        "histogram",
+        "histogram_exact",
+        "kahan_sum",
+        "kurtosis",
+        "kurtosis_pop",
+        "mad",
+        "mean",
+        "mode",
+        "product",
+        "quantile_cont",
+        "quantile_disc",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_count",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "regr_sxx",
+        "regr_sxy",
+        "regr_syy",
+        "reservoir_quantile",
+        "sem",
+        "skewness",
+        "sumkahan",
+        "geomean",
+        "geometric_mean",
+        "weighted_avg",
+        "max_by",
+        "min_by",
+    ]
+)
+
+REFUSED_FUNCTIONS = frozenset(
+    [
+        "getenv",
+        "current_setting",
+        "set_config",
+        "getvariable",
+        "query",
+        "query_table",
+        "nextval",
+        "currval",
+        "setval",
+        "write_log",
+        "pg_sleep",
+        "sleep",
+        "current_query",
+        "current_query_id",
+        "current_connection_id",
+        "current_transaction_id",
+        "current_database",
+        "current_schema",
+        "current_schemas",
+        "in_search_path",
+        "txid_current",
+        "read_text",
+        "read_blob",
+        "read_csv",
+        "read_csv_auto",
+        "read_parquet",
+        "parquet_scan",
+        "read_json",
+        "read_json_auto",
+        "read_ndjson",
+        "sniff_csv",
+        "glob",
+        "sqlite_scan",
+        "postgres_scan",
+        "duckdb_settings",
+        "duckdb_secrets",
+        "pragma_table_info",
+        "error",
+        "which_secret",
+        "load_aws_credentials",
+        "parquet_metadata",
+        "parquet_schema",
+        "parquet_file_metadata",
+        "parquet_kv_metadata",
+        "force_checkpoint",
+        "checkpoint",
+        "create_sort_key",
+    ]
+)
+"""Functions that read files, settings or state of the machine or the engine: no part of a metric's meaning."""
+
+REFUSED_NODES: tuple[type[exp.Expr], ...] = (
+    exp.Query,
+    exp.Subquery,
+    exp.DDL,
+    exp.DML,
+    exp.Command,
+    exp.Table,
+    exp.Exists,
+    exp.Rand,
+)
+
+
+def function_name(node: exp.Expr) -> str:
+    """The lower-case name of a function call, as a user writes it, or "" for anything else."""
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).lower()
+    if isinstance(node, exp.AnonymousAggFunc):
+        return str(node.this).lower()
+    if isinstance(node, exp.Func):
+        return str(node.sql_name()).lower()
+    return ""
+
+
+def is_aggregate(node: exp.Expr) -> bool:
+    """Whether `node` is an aggregate call, with its FILTER or WITHIN GROUP where it has one."""
+    if isinstance(node, exp.Filter | exp.WithinGroup | exp.IgnoreNulls | exp.RespectNulls):
+        return is_aggregate(node.this)
+    if isinstance(node, exp.Array | exp.Struct):
+        return False
+    if isinstance(node, exp.AggFunc):
+        return True
+    return isinstance(node, exp.Anonymous) and str(node.this).lower() in OTHER_AGGREGATES
