@@ -1,0 +1,141 @@
+"""Distinct counts over days around each period, in time linear in the rows.
+
+A value seen on day d, and next on day d', counts in every period that ends on d or later, before d' comes into sight,
+and whose window still holds d. Windows only move forward, so those periods stand in a row: +1 where they start, -1
+behind their end, and a running sum gives each period's count. No row is looked at once per window.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from kpiengine.plan.calls import BoundCall
+from kpiengine.plan.expressions import all_of, both_equal, column, is_null, not_null, whole_number
+from kpiengine.plan.facts import Fact
+from kpiengine.plan.relations import DAY, Around, Relation
+from kpiengine.plan.steps import Aggregate, Link, Named, Select, Step, Union
+
+CHANGE = "change"
+
+
+def distinct_of(call: BoundCall) -> tuple[exp.Expr, tuple[exp.Expr, ...]] | None:
+    """What `count(distinct x)` counts and its own conditions; None for any other call."""
+    tree = call.tree
+    own: tuple[exp.Expr, ...] = ()
+    if isinstance(tree, exp.Filter):
+        tree, own = tree.this, (tree.expression.this,)
+    if not isinstance(tree, exp.Count) or not isinstance(tree.this, exp.Distinct) or len(tree.this.expressions) != 1:
+        return None
+    value = tree.this.expressions[0]
+    return None if isinstance(value, exp.Tuple | exp.Case) else (value, own)
+
+
+def around_distinct(
+    name: str, fact: Fact, keys: dict[str, exp.Expr], number: int, call: BoundCall, measure: str, around: Around
+) -> tuple[list[Step], Relation]:
+    """The steps of one distinct count over the days around each period, at `keys`."""
+    counted = distinct_of(call)
+    assert counted is not None and fact.day is not None
+    value, own = counted
+    others = [k for k in keys if k != around.period]
+    period = around.period
+    seen = Select(
+        f"{name}_seen", fact.rows.step,
+        (*(Named(k, keys[k]) for k in others), Named("value", value), Named(DAY, fact.day),
+         Named(period, keys[period])),
+        filters=(*fact.where, *call.filters, *own, not_null(value.copy()), not_null(fact.day.copy())), distinct=True,
+    )  # fmt: skip
+    following = Select(
+        f"{name}_next", seen.name,
+        (*(Named(k, column(k)) for k in others), Named(DAY, column(DAY)), Named(period, column(period)),
+         Named("next_period", _next(period, others))),
+    )  # fmt: skip
+    steps: list[Step] = [seen, following]
+    left: exp.Expr = column("next_period", following.name)
+    links: tuple[Link, ...] = ()
+    if around.first is not None:
+        ends = _ends(name, around, following.name)
+        steps += ends
+        links = (Link(ends[-1].name, ends[-1].name, (_same(DAY, following.name, ends[-1].name),)),)
+        left = _earlier(left, column("gone", ends[-1].name))
+    leaving = Select(
+        f"{name}_left", following.name,
+        (*(Named(k, column(k, following.name)) for k in others), Named("enters", column(period, following.name)),
+         Named("leaves", left)), links,
+    )  # fmt: skip
+    steps.append(leaving)
+    changes = _changes(name, leaving.name, others, period)
+    steps += changes
+    steps += _counts(name, changes[-1].name, others, around, measure)
+    return steps, Relation(name, tuple(keys), {number: measure})
+
+
+def _next(period: str, others: list[str]) -> exp.Expr:
+    """The period in which the same value is seen next, in the same group."""
+    return exp.Window(
+        this=exp.Lead(this=column(period)),
+        partition_by=[*(column(k) for k in others), column("value")],
+        order=exp.Order(expressions=[exp.Ordered(this=column(DAY), nulls_first=False)]),
+    )
+
+
+def _same(name: str, left: str, right: str) -> exp.Expr:
+    return exp.EQ(this=column(name, left), expression=column(name, right))
+
+
+def _ends(name: str, around: Around, seen: str) -> list[Step]:
+    """For each day, the first period whose window does not hold it any more."""
+    days = Select(f"{name}_days", seen, (Named(DAY, column(DAY)),), distinct=True)
+    later = exp.GT(this=column(str(around.first), around.periods), expression=column(DAY, days.name))
+    gone = exp.Min(this=column(around.period, around.periods))
+    link = Link(around.periods, around.periods, (later,), required=True)
+    ends = Aggregate(
+        f"{name}_gone", days.name, (Named(DAY, column(DAY, days.name)),), (Named("gone", gone),), (), (link,)
+    )
+    return [days, ends]
+
+
+def _earlier(one: exp.Expr, other: exp.Expr) -> exp.Expr:
+    """The earlier of two periods, either of which may be missing."""
+    first = all_of([not_null(one.copy()), exp.paren(_no_later(one, other), copy=False)])
+    return exp.Case(ifs=[exp.If(this=first, true=one.copy())], default=other.copy())
+
+
+def _no_later(one: exp.Expr, other: exp.Expr) -> exp.Expr:
+    return exp.or_(is_null(other.copy()), exp.LTE(this=one.copy(), expression=other.copy()), copy=False)
+
+
+def _changes(name: str, leaving: str, others: list[str], period: str) -> list[Step]:
+    def arm(moment: str, change: exp.Expr) -> Select:
+        columns = (*(Named(k, column(k)) for k in others), Named(period, column(moment)), Named(CHANGE, change))
+        return Select("", leaving, columns, filters=(not_null(column(moment)),))
+
+    one = exp.Literal.number(1)
+    both = Union(f"{name}_moves", (arm("enters", one), arm("leaves", exp.Neg(this=one.copy()))))
+    keys = tuple(Named(k, column(k)) for k in (*others, period))
+    total = whole_number(exp.Sum(this=column(CHANGE)))
+    return [both, Aggregate(f"{name}_changes", both.name, keys, (Named(CHANGE, total),))]
+
+
+def _counts(name: str, changes: str, others: list[str], around: Around, measure: str) -> list[Step]:
+    """The running sum of changes, for every period and group."""
+    period, links = around.period, []
+    steps: list[Step] = []
+    groups = f"{name}_groups"
+    if others:
+        steps.append(Select(groups, changes, tuple(Named(k, column(k)) for k in others), distinct=True))
+        links.append(Link(groups, groups, (exp.true(),), required=True))
+    on = [_same(period, around.periods, changes), *(both_equal(column(k, groups), column(k, changes)) for k in others)]
+    links.append(Link(changes, changes, tuple(on)))
+    total = exp.Window(
+        this=exp.Sum(this=exp.Coalesce(this=column(CHANGE, changes), expressions=[exp.Literal.number(0)])),
+        partition_by=[column(k, groups) for k in others],
+        order=exp.Order(expressions=[exp.Ordered(this=column(period, around.periods), nulls_first=False)]),
+        spec=exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="CURRENT ROW"),
+    )
+    columns = (
+        Named(period, column(period, around.periods)), *(Named(k, column(k, groups)) for k in others),
+        Named(measure, whole_number(total)),
+    )  # fmt: skip
+    steps.append(Select(name, around.periods, columns, tuple(links)))
+    return steps

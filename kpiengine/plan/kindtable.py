@@ -1,0 +1,71 @@
+"""A query for a kind's table: its columns as they are, with conditions, order and limit on them."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from kpiengine.errors import UsageError, choices
+from kpiengine.model import Model
+from kpiengine.model.model import KindTableName
+from kpiengine.plan.dimensions import read_dimensions
+from kpiengine.plan.expressions import column
+from kpiengine.plan.kinds import KindBinder
+from kpiengine.plan.scans import Workspace
+from kpiengine.plan.steps import Named, Output, OutputColumn, Plan, Select, Sorting
+from kpiengine.query import Query
+from kpiengine.spec.text import Text
+from kpiengine.sqltext import parse_sql
+
+
+def plan_kind_table(model: Model, query: Query, table: KindTableName, kinds: KindBinder) -> Plan:
+    """The plan of `kpi query rfm` or `kpi query sales_funnel.members`."""
+    metric = model.metric(table.metric)
+    kind = model.kind(metric)
+    told = table.metric if table.table is None else f"{table.metric}.{table.table}"
+    _refuse(query, told)
+    by = read_dimensions(query.by or ())
+    if by and not kind.takes_by:
+        raise UsageError(
+            f'"{told}" has its own rows and takes no --by; use its columns with a metric: --by {told}.<column>'
+        )
+    space = Workspace(model, model.spec.timezone, query.as_of, kinds)
+    planned = kinds.plan(space, table, by)
+    names = {c.name.lower(): c.name for c in planned.columns}
+    filters = tuple(_condition(text, names, told) for text in (*query.where, *query.having))
+    asked = [Sorting(_named(o.column, names, told, "--order"), o.descending) for o in query.order]
+    order = (*asked, *(Sorting(c) for c in planned.order if c not in {s.column for s in asked}))
+    shown = Select("", planned.step, tuple(Named(c.name, column(c.name)) for c in planned.columns))
+    entity_or_by = {planned.entity, *(d.name for d in by)}
+    columns = tuple(
+        OutputColumn(c.name, "dimension" if c.name in entity_or_by else "column", metric.name, c.unit)
+        for c in planned.columns
+    )
+    output = Output((shown,), columns, filters, order, query.limit)
+    return Plan(tuple(space.shared_steps()), output, space.checks(), space.sources())
+
+
+def _refuse(query: Query, told: str) -> None:
+    if query.since is not None or query.until is not None:
+        raise UsageError(
+            f'"{told}" is computed from all its rows, and --since or --until would cut them:'
+            " --as-of moves its end, and filters in its definition narrow it"
+        )
+    for asked, option in ((query.totals, "--totals"), (query.fill, "--fill"), (query.complete, "--complete")):
+        if asked:
+            raise UsageError(f'{option} goes with metrics, and "{told}" is a table')
+
+
+def _named(name: str, names: dict[str, str], told: str, what: str) -> str:
+    if name.lower() not in names:
+        raise UsageError(f'{what}: "{told}" has no column "{name}"; it has: {choices(name, names.values(), 20)}')
+    return names[name.lower()]
+
+
+def _condition(text: str, names: dict[str, str], told: str) -> exp.Expr:
+    tree = parse_sql(Text(text), f"condition {text}").tree.copy()
+    for node in list(tree.find_all(exp.Column)):
+        new = column(_named(node.name, names, told, f"condition {text}"))
+        if node is tree:
+            return new
+        node.replace(new)
+    return tree

@@ -1,0 +1,228 @@
+"""A metric taken apart: a tree over measures, each an aggregate call of one source in one frame.
+
+    avg order value a year ago   →   prior(revenue / orders, 1, year)
+                                 →   :m1 / NULLIF(:m2, 0), both measures in the frame "1 year back"
+
+Time functions are pushed down to the measures, since the value of a ratio a year ago is the ratio of the values a
+year ago. So a frame is all that any nest of them comes to: how far the period is moved, and which days around the
+moved period count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
+
+from kpiengine.errors import DefinitionError, UsageError, suggest
+from kpiengine.formula import Atom, Call, Formula, Parameter, Reference
+from kpiengine.functions import METRIC_FUNCTIONS, QUERY_PERIOD
+from kpiengine.model import Model
+from kpiengine.plan.frames import PLAIN, Frame, Measure, Window
+from kpiengine.plan.targets import ConstantTarget, constant_target, refuse_missing, target_source
+from kpiengine.spec import MetricSpec, TargetFile
+from kpiengine.spec.text import Text
+from kpiengine.sqltext import Sql
+
+_PERIOD_ORDER = {"hour": 0, "day": 1, "week": 2, "month": 3, "quarter": 4, "year": 5}
+
+
+@dataclass
+class Measures:
+    """The measures of a query, numbered, and the metrics as trees over them."""
+
+    model: Model
+    period: str | None
+    """The finest period of the query."""
+    found: list[Measure | ConstantTarget] = field(default_factory=list)
+    filled: bool = False
+    """Whether a metric with `fill` was met, which needs every period."""
+    _ids: dict[Measure | ConstantTarget, int] = field(default_factory=dict)
+
+    def metric(self, name: str) -> exp.Expr:
+        """The tree of a metric; a placeholder `:3` stands for measure 3."""
+        return self._metric(self.model.metric(name), (), PLAIN, (), True)
+
+    def expression(self, formula: Formula, owner: MetricSpec) -> exp.Expr:
+        """The tree of a formula that stands in no metric (a condition on the result)."""
+        return self._formula(formula, owner, (), PLAIN, (), False)
+
+    def shifted(self, name: str, n: int, unit: str) -> exp.Expr:
+        """The tree of a metric in the period n units back, as `prior` has it."""
+        if self.period is None:
+            raise UsageError(f"--compare prior-{unit} needs a period: ask --by month, for instance")
+        by = self.period if unit == QUERY_PERIOD else unit
+        self._refuse_smaller(f"--compare prior-{unit}", by)
+        return self._present(self._metric(self.model.metric(name), (), Frame(shifts=((n, by),)), (), False))
+
+    def target(self, name: str) -> exp.Expr:
+        """The tree of a metric's target. UsageError where it has none."""
+        return self._target(self.model.metric(name), PLAIN)
+
+    def of(self, tree: exp.Expr) -> Iterator[Measure]:
+        """The measures in a tree."""
+        for node in tree.find_all(exp.Placeholder):
+            found = self.found[int(node.name)]
+            if isinstance(found, Measure):
+                yield found
+
+    def _metric(
+        self, metric: MetricSpec, filters: tuple[Sql, ...], frame: Frame, above: tuple[str, ...], alone: bool
+    ) -> exp.Expr:
+        if metric.name in above:
+            ring = " → ".join([*above[above.index(metric.name) :], metric.name])
+            raise DefinitionError(Sql(exp.null(), metric.formula).problem(f"metrics that need each other: {ring}"))  # type: ignore[arg-type]
+        formula = self.model.formula(metric)
+        own = tuple(f for f in self.model.filters(metric) if f not in filters)
+        tree = self._formula(formula, metric, (*filters, *own), frame, (*above, metric.name), alone)
+        if metric.fill is not None:
+            self.filled = True
+            tree = exp.Coalesce(this=tree, expressions=[exp.convert(metric.fill)])
+        return tree
+
+    def _formula(
+        self,
+        formula: Formula,
+        metric: MetricSpec,
+        filters: tuple[Sql, ...],
+        frame: Frame,
+        above: tuple[str, ...],
+        alone: bool,
+    ) -> exp.Expr:
+        alone = alone and isinstance(formula.tree, exp.Placeholder)
+        values = [self._atom(a, metric, filters, frame, above, alone) for a in formula.atoms]
+        if isinstance(formula.tree, exp.Placeholder):
+            return values[int(formula.tree.name)]
+        tree = formula.tree.copy()
+        for node in list(tree.find_all(exp.Placeholder)):
+            value = values[int(node.name)]
+            node.replace(exp.paren(value, copy=False) if isinstance(value, exp.Binary | exp.Unary) else value)
+        return tree
+
+    def _atom(
+        self,
+        atom: Atom,
+        metric: MetricSpec,
+        filters: tuple[Sql, ...],
+        frame: Frame,
+        above: tuple[str, ...],
+        alone: bool,
+    ) -> exp.Expr:
+        if isinstance(atom, Reference):
+            found = self.model.find_metric(atom.name)
+            if found is None or found.kind:
+                raise DefinitionError(atom.sql.problem(self.unknown(atom.name, metric)))
+            return self._metric(found, filters, frame, above, alone)
+        if isinstance(atom, Parameter):
+            return self.model.parameter(atom.name, metric, atom.sql, atom.sql.tree)
+        if isinstance(atom, Call):
+            return self._call(atom, metric, filters, frame, above)
+        source = self.model.source_of(metric)
+        call = self.model.filled(atom.sql, metric)
+        name = metric.name if alone else ""
+        return self._measure(Measure(source.name, metric.time, filters, call, frame, metric, name))
+
+    def unknown(self, name: str, metric: MetricSpec) -> str:
+        """The message for a name that is no metric."""
+        where = f'"{name}" in formula of "{metric.name}"'
+        found = self.model.find_metric(name)
+        if found is not None and found.kind:
+            return f"{where} is a table ({found.kind}), not a number: aggregate a column of it, as in avg({name}.…)"
+        source = self.model.spec.sources.get(metric.source or "")
+        if source is not None:
+            bound = self.model.source(source.name)
+            if bound.find(name) is not None:
+                return f"{where} is a column, and columns stand inside an aggregate call, as in sum({name})"
+        return f'unknown metric "{name}" in formula of "{metric.name}"{suggest(name, self.model.metrics)}'
+
+    def _measure(self, measure: Measure | ConstantTarget) -> exp.Expr:
+        number = self._ids.get(measure)
+        if number is None:
+            number = self._ids[measure] = len(self.found)
+            self.found.append(measure)
+        known = self.found[number]
+        if isinstance(measure, Measure) and isinstance(known, Measure) and measure.name and not known.name:
+            self.found[number] = replace(known, name=measure.name)
+        return exp.Placeholder(this=str(number))
+
+    def _target(self, metric: MetricSpec, frame: Frame) -> exp.Expr:
+        refuse_missing(metric)
+        if not isinstance(metric.target, TargetFile):
+            return self._measure(constant_target(self.model, metric, frame))
+        source = target_source(self.model, metric)
+        call = Sql(exp.Sum(this=exp.column("value")), Text("sum(value)", metric.target.place))
+        return self._measure(Measure(source, None, (), call, frame, metric, f"{metric.name}_target", is_target=True))
+
+    # -- metric functions: each gives its metric in another frame
+
+    def _call(
+        self, call: Call, metric: MetricSpec, filters: tuple[Sql, ...], frame: Frame, above: tuple[str, ...]
+    ) -> exp.Expr:
+        if call.function == "target":
+            return self._target(self._targeted(call, metric), frame)
+        if METRIC_FUNCTIONS[call.function].needs_period and self.period is None:
+            raise UsageError(
+                f'"{metric.name}" uses {call.function}(), which needs a period: ask for it --by month, for instance'
+            )
+        moved = self._framed(call, metric, frame)
+        tree = self._formula(call.inner, metric, filters, moved, above, False)
+        return self._present(tree) if call.function == "prior" else tree
+
+    def _targeted(self, call: Call, metric: MetricSpec) -> MetricSpec:
+        """The metric that target() names."""
+        atoms = call.inner.atoms
+        only = atoms[0] if len(atoms) == 1 and isinstance(call.inner.tree, exp.Placeholder) else None
+        found = self.model.find_metric(only.name) if isinstance(only, Reference) else None
+        if found is None:
+            message = f'formula of "{metric.name}": target() is written target(metric), with the name of a metric'
+            raise DefinitionError(call.sql.problem(message))
+        if found.target is None:
+            raise DefinitionError(call.sql.problem(f'formula of "{metric.name}": "{found.name}" has no target'))
+        return found
+
+    def _refuse_smaller(self, what: str, unit: str) -> None:
+        if self.period and _PERIOD_ORDER[unit] < _PERIOD_ORDER[self.period]:
+            raise UsageError(f"{what} by {self.period}: the unit is smaller than the period")
+
+    def _framed(self, call: Call, metric: MetricSpec, frame: Frame) -> Frame:
+        unit = self.period if call.unit == QUERY_PERIOD and self.period else call.unit
+        if call.function == "prior":
+            if self.period and _PERIOD_ORDER[unit] < _PERIOD_ORDER[self.period]:
+                message = (
+                    f'"{metric.name}": prior(…, {call.n}, {unit}) by {self.period}: the unit is smaller than the period'
+                )
+                raise UsageError(message)
+            return replace(frame, shifts=(*frame.shifts, (call.n, unit)))
+        if call.function == "total":
+            if frame.dropped == ():
+                return frame
+            return replace(frame, dropped=tuple(sorted({*(frame.dropped or ()), *call.dims})) if call.dims else ())
+        if call.function in ("closing", "opening"):
+            return replace(frame, edge=call.function)
+        if frame.edge:
+            raise DefinitionError(
+                call.sql.problem(
+                    f'formula of "{metric.name}": {call.function}() inside {frame.edge}(): put {frame.edge}() inside'
+                )
+            )
+        if self.period is None:
+            return replace(frame, window=Window("running"))
+        return replace(frame, window=Window(call.function, call.n, unit))
+
+    def _present(self, tree: exp.Expr) -> exp.Expr:
+        """`tree`, NULL where the moved period has no rows: a count there would be 0, and is unknown."""
+        if tree.meta.get("present"):
+            return tree
+        measures = list(self.of(tree))
+        if isinstance(tree, exp.Placeholder) and not measures[0].is_count:
+            return tree
+        rows: dict[str, exp.Expr] = {}
+        for measure in measures:
+            star = Sql(exp.Count(this=exp.Star()), measure.call.text)
+            placeholder = self._measure(replace(measure, call=star, name=""))
+            rows.setdefault(placeholder.name, exp.GT(this=placeholder, expression=exp.Literal.number(0)))
+        condition = exp.or_(*rows.values(), copy=False)
+        case = exp.Case(ifs=[exp.If(this=condition, true=tree)])
+        case.meta["present"] = True
+        return case
