@@ -1,0 +1,379 @@
+"""The facade: a folder of YAML, opened; queries in, results out. The only module that knows all the others."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import datetime as dt
+import os
+import time as clock
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlglot import exp
+
+from kpiengine import __version__
+from kpiengine.ask import QueryOptions, Texts, make_query, names
+from kpiengine.calendar import Calendar
+from kpiengine.catalogue import Catalogue, MetricDetail, MetricInfo, fingerprints
+from kpiengine.connector import Connector
+from kpiengine.duck import DuckSession
+from kpiengine.errors import DataError, DefinitionError, Problem, UsageError, choices, listing
+from kpiengine.export import Exported, footer_of, write_parquet
+from kpiengine.model import Model
+from kpiengine.plan import Plan, make_plan
+from kpiengine.plan.targets import target_sources
+from kpiengine.plugins import PluginInfo, Plugins, installed
+from kpiengine.query import Query
+from kpiengine.result import Result
+from kpiengine.sources import Sources
+from kpiengine.spec import (
+    CalendarSpec,
+    ExportSpec,
+    MetricSpec,
+    ProjectSpec,
+    find_project,
+    read_metrics_package,
+    read_project,
+    resolve_extends,
+)
+from kpiengine.sql import RenderedSource, check_statement, in_dialect, render
+
+if TYPE_CHECKING:
+    import pyarrow
+    from typing_extensions import Unpack
+
+    from kpiengine.metrictest import TestResult
+
+
+class Project:
+    """An open project. Use it as a context manager, or call `close` when done.
+
+    Query methods take texts as the command line does: `project.query("revenue,aov", by="month", since="2026-01")`.
+    They raise UsageError for what is asked wrongly, DefinitionError for YAML, DataError and EngineError for the rest.
+    """
+
+    def __init__(self, spec: ProjectSpec, plugins: Plugins, parameters: Mapping[str, Any] | None = None) -> None:
+        self.spec = spec
+        self._plugins = plugins
+        self._parameters = dict(parameters or {})
+        self.root = Path(spec.root)
+        library, self.library_problems = self._library(plugins)
+        metrics, problems = resolve_extends(spec.metrics, library, plugins)
+        problems += self._calendar_problems(spec)
+        self.metrics: Mapping[str, MetricSpec] = {**library, **metrics}
+        targets = target_sources(self.metrics, lambda path: _name(plugins.connector_for(path)), problems)
+        if problems:
+            raise DefinitionError(*problems)
+        self.spec = replace(spec, sources={**spec.sources, **targets})
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] = ".", plugins: Plugins | None = None, **parameters: Any) -> Project:
+        """The project in the folder `path` or the nearest one above it. Raises DefinitionError with all problems."""
+        found = plugins or installed()
+        spec, problems = read_project(find_project(Path(path)), found)
+        try:
+            project = cls(spec, found, parameters)
+        except DefinitionError as error:
+            raise DefinitionError(*problems, *error.problems) from None
+        if problems:
+            raise DefinitionError(*problems)
+        return project
+
+    @staticmethod
+    def _library(plugins: Plugins) -> tuple[dict[str, MetricSpec], list[Problem]]:
+        metrics: dict[str, MetricSpec] = {}
+        problems: list[Problem] = []
+        for plugin, package in plugins.metric_packages().items():
+            found, _, wrong = read_metrics_package(package, plugin, plugins)
+            problems += wrong
+            for name, metric in found.items():
+                metrics.setdefault(name, metric)
+        return metrics, problems
+
+    def _calendar_problems(self, spec: ProjectSpec) -> list[Problem]:
+        if spec.calendar == CalendarSpec():
+            return []
+        try:
+            self.spec = spec
+            self.calendar  # noqa: B018  (made here, so that what is wrong with it is told with the rest)
+        except DefinitionError as error:
+            return list(error.problems)
+        return []
+
+    # -- what is made when it is first needed
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The project's calendar."""
+        spec = self.spec.calendar
+        calendars = self._plugins.calendars()
+        kind = calendars.get(spec.name)
+        if kind is None:
+            raise DefinitionError(
+                Problem(
+                    spec.place,
+                    f'there is no calendar "{spec.name}"; there are: {choices(spec.name, calendars)}',
+                )
+            )
+        options = {name: option.value for name, option in spec.options.items()}
+        try:
+            return kind(week_starts=self.spec.week_starts, **options)
+        except (TypeError, ValueError) as error:
+            raise DefinitionError(Problem(spec.place, f"calendar {spec.name}: {error}")) from None
+
+    @cached_property
+    def _session(self) -> DuckSession:
+        options = {name: option.value for name, option in self.spec.engine_options.items()}
+        return DuckSession(self.root, self.spec.timezone, options)
+
+    @cached_property
+    def _sources(self) -> Sources:
+        return Sources(self.spec, self._plugins.required_connector, self._session)
+
+    @cached_property
+    def model(self) -> Model:
+        """Metrics and sources, bound."""
+        model = Model(
+            self.spec,
+            self.metrics,
+            lambda name: self._plugins.kinds().get(name),
+            self._sources,
+            self.calendar,
+            self._parameters,
+        )
+        self._sources.model = model
+        return model
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(self.model, self._plan, self._statement)
+
+    def bind(self, name: str, value: Any) -> None:
+        """Puts an Arrow table, reader, dataset, or anything of the PyCapsule protocol in a source's place."""
+        if name not in self.spec.sources:
+            raise UsageError(f'there is no source "{name}" to bind; kpi.yaml has: {choices(name, self.spec.sources)}')
+        self._sources.bind(name, value)
+        self.__dict__.pop("model", None)
+        self.__dict__.pop("_catalogue", None)
+
+    def close(self) -> None:
+        """Closes the engine and removes temporary files."""
+        if "_sources" in self.__dict__:
+            self._sources.close()
+        if "_session" in self.__dict__:
+            self._session.close()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- queries
+
+    def query(self, metrics: Texts, by: Texts = None, **options: Unpack[QueryOptions]) -> Result:
+        """The answer to a query. It is planned and bound at once; rows are read when the result is."""
+        return self.run(self._asked(metrics, by, options))
+
+    def sql(
+        self, metrics: Texts, by: Texts = None, dialect: str = "duckdb", tables: Mapping[str, str] | None = None,
+        **options: Unpack[QueryOptions],
+    ) -> str:  # fmt: skip
+        """The statement that answers a query, formatted. `tables` names tables that stand in place of sources."""
+        plan = self._checked_plan(self._asked(metrics, by, options))
+        return in_dialect(self._statement(plan, tables or {}), dialect)
+
+    def _asked(self, metrics: Texts, by: Texts, options: QueryOptions) -> Query:
+        calendars = {self.calendar.name: self.calendar}
+        jalali = self._plugins.calendars().get("jalali")
+        if jalali is not None:
+            calendars.setdefault("jalali", jalali())
+        return make_query(
+            metrics, by, options, timezone=self.spec.timezone, calendar=self.calendar, calendars=calendars
+        )
+
+    def run(self, query: Query) -> Result:
+        """The answer to a `Query`."""
+        plan = self._checked_plan(query)
+        return self._result(plan)
+
+    def _result(self, plan: Plan) -> Result:
+        statement = in_dialect(render(plan, self._sources.rendered, self._sources.bound), "duckdb")
+
+        def read() -> pyarrow.RecordBatchReader:
+            self._verify(plan)
+            return self._session.reader(statement)
+
+        return Result(statement, plan.output.columns, read)
+
+    def _checked_plan(self, query: Query) -> Plan:
+        """The plan; where a definition is wrong, every problem of the project is told, not the first alone."""
+        try:
+            return self._plan(query)
+        except DefinitionError as error:
+            others = [p for p in self._catalogue.check() if p.place.line]
+            raise DefinitionError(*error.problems, *others) from None
+
+    def _plan(self, query: Query) -> Plan:
+        model = self.model.with_parameters(query.parameters) if query.parameters else self.model
+        return make_plan(model, query, lambda plan: self._result(plan).arrow())
+
+    def _statement(self, plan: Plan, tables: Mapping[str, str]) -> exp.Query:
+        return render(plan, lambda name: self._rendered(name, tables))
+
+    def _rendered(self, name: str, tables: Mapping[str, str]) -> RenderedSource:
+        if name in tables:
+            return RenderedSource(exp.to_table(tables[name]))
+        return self._sources.rendered(name)
+
+    def _verify(self, plan: Plan) -> None:
+        """Raises DataError where a joined key is not unique: joining on it would multiply rows."""
+        for check in plan.checks:
+            statement = check_statement(check, plan, self._sources.rendered)
+            for *key, times in self._session.rows(statement.sql("duckdb")):
+                columns = ", ".join(check.columns)
+                told = ", ".join(str(part) for part in key)
+                source = self.spec.sources[check.source]
+                message = (
+                    f'source "{check.source}" has {times} rows with {columns} = {told}, and "{check.joined_by}"'
+                    " joins it by that key: it has to be unique (`kpi check --data` counts them)"
+                )
+                raise DataError(Problem(source.places.get("key", source.place), message))
+
+    # -- exports
+
+    def export(
+        self, exports: Texts = None, out: str | os.PathLike[str] | None = None, full: bool = False,
+        metrics: Texts = None, by: Texts = None, **options: Any,
+    ) -> list[Exported]:  # fmt: skip
+        """Writes exports of kpi.yaml (all, or those named) or, with `metrics`, one given here, to Parquet.
+
+        `out` is the folder for exports (instead of `out/`), or the place of the one given here.
+        """
+        if metrics is not None:
+            given = ExportSpec(
+                "query",
+                names(metrics),
+                names(by) if by is not None else (),
+                path=str(out) if out else None,
+                options=options,
+            )
+            by_given = names(by) if by is not None else None
+            return [self._export(given, by_given, Path(out) if out else self.root / "out" / "query")]
+        wanted = names(exports) or tuple(self.spec.exports)
+        if not wanted:
+            raise UsageError("kpi.yaml has no exports; add some, or name metrics with --metric")
+        found = []
+        for name in wanted:
+            spec = self.spec.exports.get(name)
+            if spec is None:
+                raise UsageError(f'there is no export "{name}"; kpi.yaml has: {choices(name, self.spec.exports)}')
+            found.append((spec, self._export_place(spec, out)))
+        for spec, _ in found:  # all are checked before the first is written
+            self._plan(self._export_query(spec, spec.by))
+        return [self._export(spec, spec.by, place) for spec, place in found]
+
+    def _export_place(self, spec: ExportSpec, out: str | os.PathLike[str] | None) -> Path:
+        if out is None:
+            return self.root / (spec.path or f"out/{spec.name}")
+        written = Path(spec.path) if spec.path else Path(spec.name)
+        return Path(out) / (written.name if written.suffix == ".parquet" else spec.name)
+
+    def _export_query(self, spec: ExportSpec, by: Iterable[str] | None) -> Query:
+        options = cast(QueryOptions, {k: v for k, v in spec.options.items() if v is not None})
+        return self._asked(spec.metrics, by, options)
+
+    def _export(self, spec: ExportSpec, by: Iterable[str] | None, place: Path) -> Exported:
+        started = clock.perf_counter()
+        query = self._export_query(spec, by)
+        plan = self._checked_plan(query)
+        self._verify(plan)
+        shown = {c.name.lower(): c.name for c in plan.output.columns}
+        unknown = [c for c in spec.partition_by if c.lower() not in shown]
+        if unknown:
+            raise DefinitionError(
+                Problem(
+                    spec.place,
+                    f'export "{spec.name}" is partitioned by "{unknown[0]}" and has: {listing(shown.values())}',
+                )
+            )
+        footer = footer_of(
+            fingerprints(self.model, query.metrics),
+            {"metrics": query.metrics, "by": query.by, **{k: v for k, v in spec.options.items() if v}},
+            __version__,
+            f"duckdb {self._engine_version}",
+            dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        )
+        partition = [shown[c.lower()] for c in spec.partition_by]
+        rows, files, size = write_parquet(
+            self._session, self._statement(plan, {}), place, partition_by=partition, footer=footer
+        )
+        return Exported(spec.name, place, rows, files, size, clock.perf_counter() - started)
+
+    @property
+    def _engine_version(self) -> str:
+        import duckdb
+
+        return duckdb.__version__
+
+    def progress(self) -> float:
+        """How much of what runs now is done, 0 to 100, or below 0 where the engine cannot tell."""
+        return self._session.progress() if "_session" in self.__dict__ else -1.0
+
+    def interrupt(self) -> None:
+        """Stops what runs, from another thread."""
+        if "_session" in self.__dict__:
+            self._session.interrupt()
+
+    # -- what there is
+
+    def list(self) -> builtins.list[MetricInfo]:
+        """Every metric, the project's first, with what it still lacks."""
+        return self._catalogue.list()
+
+    def show(self, name: str) -> MetricDetail:
+        """A metric's definition, lineage and statement."""
+        return self._catalogue.show(name)
+
+    def check(self, data: bool = False) -> builtins.list[Problem]:
+        """Every problem of the project's definitions; with `data`, of its rows too."""
+        problems = self._catalogue.check()
+        if data:
+            from kpiengine.datacheck import check_data
+
+            problems += check_data(self.model, self._session, self._sources.rendered)
+        return sorted(dict.fromkeys(problems))
+
+    def test(self, names: Texts = (), library: bool = False) -> builtins.list[TestResult]:
+        """Runs the metric tests of the project, and with `library` those of the KPI library, over their given rows.
+
+        `names` chooses tests by a part of their name, or by a metric that they ask for.
+        """
+        from kpiengine.metrictest import run_tests
+
+        chosen = (names,) if isinstance(names, str) else tuple(names or ())
+        of_library = self._library(self._plugins)[0] if library else None
+        return run_tests(chosen, self.spec, self.metrics, of_library, self._plugins, self._over)
+
+    def _over(self, spec: ProjectSpec, metrics: Mapping[str, MetricSpec]) -> Project:
+        """A project of another spec and other metrics, with this one's plugins and parameters."""
+        other = copy.copy(self)
+        for made in ("calendar", "_session", "_sources", "model", "_catalogue"):
+            other.__dict__.pop(made, None)
+        other.spec, other.metrics = spec, metrics
+        return other
+
+    def plugins(self) -> builtins.list[PluginInfo]:
+        """What is installed, from where, what it adds, and what went wrong with it."""
+        return self._plugins.infos()
+
+
+def _name(connector: Connector | None) -> str | None:
+    return connector.name if connector else None

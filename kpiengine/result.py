@@ -1,0 +1,61 @@
+"""The answer to a query: run when it is first read, and handed on as Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kpiengine.plan import OutputColumn
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+
+class Result:
+    """Rows of a query. Speaks the Arrow PyCapsule protocol: `pyarrow.table(r)`, `polars.DataFrame(r)`,
+    `duckdb.sql("from r")` take it as it is.
+
+    `sql` is the statement, in DuckDB's dialect; `columns` say what each column is.
+    """
+
+    def __init__(
+        self, sql: str, columns: tuple[OutputColumn, ...], run: Callable[[], pyarrow.RecordBatchReader]
+    ) -> None:
+        self.sql = sql
+        self.columns = columns
+        self._run = run
+        self._table: pyarrow.Table | None = None
+
+    def reader(self) -> pyarrow.RecordBatchReader:
+        """The rows as a stream of batches. Runs the statement, unless the rows are in memory already."""
+        return self._table.to_reader() if self._table is not None else self._run()
+
+    def arrow(self) -> pyarrow.Table:
+        """All rows as a table, kept for the next time."""
+        if self._table is None:
+            self._table = self._run().read_all()
+        return self._table
+
+    def df(self) -> pandas.DataFrame:
+        """All rows as a pandas DataFrame. Needs pandas."""
+        return self.arrow().to_pandas()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows as dictionaries of Python values."""
+        found: list[dict[str, Any]] = self.arrow().to_pylist()
+        return found
+
+    def __len__(self) -> int:
+        return int(self.arrow().num_rows)
+
+    def __arrow_c_schema__(self) -> object:
+        """The schema, for the PyCapsule protocol."""
+        return self.arrow().schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The rows, for the PyCapsule protocol."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        return f"<Result {', '.join(c.name for c in self.columns)}>"

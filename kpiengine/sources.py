@@ -1,0 +1,208 @@
+"""The sources of a project, opened: connectors asked once, what they give made readable for the engine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ParseError, TokenError
+
+from kpiengine.connector import ArrowRelation, Connector, QueryRelation, Relation, SourceContext, SqlRelation
+from kpiengine.duck import DuckSession, empty, plain_reason
+from kpiengine.errors import DataError, DefinitionError, KpiError, Problem
+from kpiengine.functions import REFUSED_FUNCTIONS, function_name
+from kpiengine.model import Model, Source
+from kpiengine.model.source import quoted
+from kpiengine.plan.expressions import column
+from kpiengine.spec import ProjectSpec, SourceSpec
+from kpiengine.sql import RenderedSource
+
+_READERS = frozenset(
+    {"read_csv", "read_csv_auto", "read_parquet", "parquet_scan", "read_json", "read_json_auto", "read_ndjson", "glob"}
+)
+
+
+class Sources:
+    """Tells the model what a source's columns are, and the statement what it is read from.
+
+    `connectors` finds a connector by name. `bound` are Arrow objects that stand in place of a source's own.
+    """
+
+    def __init__(self, spec: ProjectSpec, connectors: Callable[[str], Connector], session: DuckSession) -> None:
+        self.spec = spec
+        self.session = session
+        self.model: Model | None = None
+        self._connectors = connectors
+        self._relations: dict[str, Relation] = {}
+        self._schemas: dict[str, dict[str, str]] = {}
+        self._bound: dict[str, Any] = {}
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        """Removes what connectors wrote aside."""
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    def bind(self, name: str, value: Any) -> None:
+        """Puts an Arrow object in the place of a source's data."""
+        self._bound[name] = value
+        self._relations.pop(name, None)
+        self._schemas.pop(name, None)
+
+    def scratch(self) -> Path:
+        """A folder that lives as long as the project object."""
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="kpi-")
+        return Path(self._scratch.name)
+
+    # -- Catalog
+
+    def schema(self, source: SourceSpec) -> Mapping[str, str]:
+        """The raw columns of a source and their types."""
+        if source.name not in self._schemas:
+            expression = self.rendered(source.name).expression
+            try:
+                found = self._described(source, expression)
+            except duckdb.Error as error:
+                reason = plain_reason(str(error))
+                raise DataError(Problem(source.place, f'source "{source.name}" cannot be read: {reason}')) from error
+            self._schemas[source.name] = found
+        return self._schemas[source.name]
+
+    def _described(self, source: SourceSpec, expression: exp.Expr) -> dict[str, str]:
+        rendered = self.rendered(source.name)
+        query: exp.Query = exp.select("*").from_(expression.copy())
+        for name, cte in rendered.ctes:
+            query = query.with_(exp.to_identifier(name), as_=cte.copy(), copy=False)
+        return self.session.query_columns(query)
+
+    def types(self, columns: Mapping[str, str], expressions: Sequence[exp.Expr]) -> list[str]:
+        """The types of expressions over columns."""
+        return self.session.types(columns, expressions)
+
+    def query_types(
+        self, rows: str, types: Mapping[str, str], ctes: Sequence[tuple[str, exp.Query]]
+    ) -> Mapping[str, str]:
+        """The columns of the last of `ctes`, which read a table `rows` of these types."""
+        query: exp.Query = exp.select("*").from_(ctes[-1][0]).with_(exp.to_identifier(rows), as_=empty(types))
+        for name, cte in ctes:
+            query = query.with_(exp.to_identifier(name), as_=cte.copy(), copy=False)
+        return self.session.query_columns(query)
+
+    # -- relations
+
+    def rendered(self, name: str) -> RenderedSource:
+        """What stands in the FROM of a scan of this source."""
+        relation = self.relation(name)
+        if isinstance(relation, SqlRelation):
+            for database, path in relation.attach.items():
+                self.session.attach(database, path)
+            return RenderedSource(relation.expression)
+        if isinstance(relation, ArrowRelation):
+            table = f"{name}_arrow"
+            self.session.bind(table, relation.open())
+            return RenderedSource(exp.to_table(quoted(table).this.sql("duckdb")))
+        return self._derived(self.spec.sources[name], relation)
+
+    def bound(self, name: str, table: object) -> exp.Expr:
+        """What a table that a kind made is read from."""
+        self.session.bind(f"{name}_arrow", table)
+        return exp.to_table(f"{name}_arrow")
+
+    def relation(self, name: str) -> Relation:
+        """What the source's connector gives, asked once."""
+        if name not in self._relations:
+            self._relations[name] = self._opened(self.spec.sources[name])
+        return self._relations[name]
+
+    def _opened(self, source: SourceSpec) -> Relation:
+        if source.name in self._bound:
+            value = _kept(self._bound[source.name])
+            return ArrowRelation(lambda: value)
+        connector = self._connectors(source.connector)
+        options = {name: option.value for name, option in source.options.items()}
+        context = SourceContext(source.name, Path(self.spec.root), self.scratch)
+        try:
+            return connector.relation(options, context)
+        except KpiError as error:
+            raise type(error)(*[Problem(source.place, p.message) for p in error.problems]) from error
+
+    def _derived(self, source: SourceSpec, relation: QueryRelation) -> RenderedSource:
+        """A source that is a query: names of other sources in it become those sources, with their mapped columns."""
+        query = _checked_query(source, relation.query)
+        ctes: dict[str, exp.Query] = {}
+        own = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+        by_lower = {name.lower(): name for name in self.spec.sources}
+        for table in list(query.find_all(exp.Table)):
+            name = by_lower.get(table.name.lower())
+            plain = isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() not in own
+            if name is None or not plain:
+                continue
+            if name == source.name:
+                raise DefinitionError(Problem(source.place, f'source "{source.name}" is a query over itself'))
+            inner, step = self._whole(name), f"{name}_all"
+            ctes |= dict(inner.ctes)
+            assert isinstance(inner.expression, exp.Query)
+            ctes[step] = inner.expression
+            alias = table.alias or table.name
+            table.replace(exp.alias_(exp.to_table(step), alias, table=True))
+        return RenderedSource(query.subquery(source.name), tuple(ctes.items()))
+
+    def _whole(self, name: str) -> RenderedSource:
+        """All columns of a source, as its filters leave its rows."""
+        assert self.model is not None
+        bound: Source = self.model.source(name)
+        rendered = self.rendered(name)
+        columns = [exp.alias_(c.expression.copy(), quoted(c.name).this.copy()) for c in bound.columns.values()]
+        whole = exp.select(*columns).from_(rendered.expression.copy())
+        if bound.filters:
+            kept = exp.select("*").from_(whole.subquery(name)).where(*[f.tree.copy() for f in bound.filters])
+            return RenderedSource(kept, rendered.ctes)
+        return RenderedSource(whole, rendered.ctes)
+
+
+def _kept(value: Any) -> Any:
+    """An Arrow object that can be read more than once: a reader is read into a table."""
+    import pyarrow
+    import pyarrow.dataset
+
+    if isinstance(value, pyarrow.Table | pyarrow.dataset.Dataset):
+        return value
+    if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__") or isinstance(value, dict):
+        return pyarrow.table(value)
+    raise DataError(f"a source is bound to an Arrow table, reader or dataset, not to {type(value).__name__}")
+
+
+def _checked_query(source: SourceSpec, text: str) -> exp.Query:
+    """The query of a `{sql: …}` source: one SELECT that changes nothing."""
+    what = f'the sql of source "{source.name}"'
+    try:
+        trees = Dialect.get_or_raise("duckdb").parse(text)
+    except (ParseError, TokenError) as error:
+        detail = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
+        near = f' near "{detail.get("highlight")}"' if detail.get("highlight") else ""
+        raise DefinitionError(
+            Problem(source.place, f"{what} cannot be read{near} (line {detail.get('line', 1)} of it)")
+        ) from None
+    statements = [t for t in trees if t is not None]
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise DefinitionError(Problem(source.place, f"{what} is to be one SELECT"))
+    query = statements[0]
+    for node in query.walk():
+        if isinstance(node, exp.DML | exp.DDL | exp.Command) and not isinstance(node, exp.Query):
+            raise DefinitionError(
+                Problem(source.place, f"{what} may read only, and this changes something: {node.key.upper()}")
+            )
+        name = function_name(node)
+        if name in REFUSED_FUNCTIONS - _READERS:
+            raise DefinitionError(Problem(source.place, f"{what} may not call {name}()"))
+    return query
+
+
+__all__ = ["Sources", "column"]
