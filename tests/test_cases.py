@@ -1,0 +1,38 @@
+"""Every YAML case, on DuckDB and on Sail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kpiengine.testing import Case, DuckDb, Golden, load_cases, run_case
+
+if TYPE_CHECKING:
+    from .conftest import Sail
+
+FOLDER = Path(__file__).parent / "cases"
+CASES = [case for path in sorted(FOLDER.glob("*.yaml")) for case in load_cases(path)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_duckdb(case: Case, tmp_path: Path, golden: Golden) -> None:
+    if "duckdb" in case.not_on:
+        pytest.skip(case.not_on["duckdb"])
+    run_case(case, DuckDb(), tmp_path, golden)
+
+
+# An error has nothing to do with the engine, unless it is one of the data.
+@pytest.mark.engine
+@pytest.mark.parametrize("case", [c for c in CASES if c.error is None], ids=str)
+def test_sail(case: Case, tmp_path: Path, sail: Sail) -> None:
+    if "sail" in case.not_on:
+        pytest.skip(case.not_on["sail"])
+    run_case(case, sail, tmp_path)
+
+
+def test_no_golden_file_is_left_over() -> None:
+    wanted = {(case.topic, f"{case.slug}.sql") for case in CASES if case.golden}
+    found = {(path.parent.name, path.name) for path in FOLDER.glob("golden/*/*.sql")}
+    assert found == wanted
