@@ -1,0 +1,293 @@
+"""The kind `rfm`: recency, frequency and monetary value of each customer, their scores and the segment.
+
+A customer whose amounts are all NULL has spent 0. Rows without a time count for frequency and money; a customer
+with no other rows has no recency, and so neither `r` nor `rfm` nor a segment. On a scale of 10 the scores in `rfm`
+are parted by dashes ("10-9-10").
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlglot import exp
+
+from kpiengine.kind import Cte, Kind, KindColumn, KindContext, KindOption, KindTable
+from kpiengine_plugins.rfm.segments import (
+    DEFAULT_SCALE,
+    DEFAULT_SEGMENTS,
+    LABELS,
+    OTHERS,
+    Pattern,
+    parse_segments,
+)
+
+SCALES = range(2, 11)
+"""Numbers of scores that `scale` takes."""
+
+MEASURES = ("recency", "frequency", "monetary")
+"""What is scored, in the order of `r`, `f` and `m`."""
+
+SCORES = ("r", "f", "m")
+
+STEPS = ("customers", "last_day", "measures", "edges", "scores", "segments")
+"""What the common table expressions hold; each is named after the metric and this."""
+
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "BOOLEAN")
+"""Types whose sum is a BIGINT; that of the wider ones is left as the engine makes it."""
+
+_TITLES = {
+    "recency": {"en": "Recency (days)", "fa": "روز از آخرین خرید"},
+    "frequency": {"en": "Frequency", "fa": "دفعات خرید"},
+    "monetary": {"en": "Monetary value", "fa": "ارزش خرید"},
+    "r": {"en": "R", "fa": "امتیاز تازگی"},
+    "f": {"en": "F", "fa": "امتیاز تکرار"},
+    "m": {"en": "M", "fa": "امتیاز ارزش"},
+    "rfm": {"en": "RFM", "fa": "RFM"},
+    "segment": {"en": "Segment", "fa": "بخش مشتریان"},
+}
+
+
+class Rfm(Kind):
+    """One row a customer: `recency`, `frequency`, `monetary`, `r`, `f`, `m` (highest is best), `rfm`, `segment`."""
+
+    name: ClassVar[str] = "rfm"
+    options: ClassVar[Mapping[str, KindOption]] = {
+        "customer": KindOption(required=True, column=True, description="Whose orders these are."),
+        "time": KindOption(required=True, column=True, description="When a row was ordered."),
+        "amount": KindOption(required=True, column=True, description="What a row was worth."),
+        "order": KindOption(column=True, description="What order a row belongs to; rows are orders without it."),
+        "as_of": KindOption(
+            type=(str, dt.date), description="The day that recency counts back to; the day after the last row."
+        ),
+        "scale": KindOption(type=int, default=DEFAULT_SCALE, description="How many scores there are."),
+        "method": KindOption(
+            default="quantile", choices=("quantile", "ntile", "bins"), description="How scores are cut."
+        ),
+        "bins": KindOption(
+            type=dict,
+            description="For method bins: lower bounds of the second to the last bin of recency, frequency, monetary.",
+        ),
+        "segments": KindOption(
+            type=dict, description='Segment: scores or ranges of R, F and (optionally) M, as "4-5 4-5 *".'
+        ),
+    }
+
+    def check(self, options: Mapping[str, Any]) -> Mapping[str, str]:
+        """Wrong scales, dates, bins and segments."""
+        scale = options.get("scale", DEFAULT_SCALE)
+        if isinstance(scale, bool) or scale not in SCALES:
+            return {"scale": f"scale must be a whole number from {SCALES[0]} to {SCALES[-1]}, not {scale}"}
+        problems = {"bins": _bins_problem(options, scale)}
+        try:
+            _as_of(options)
+        except ValueError:
+            problems["as_of"] = f'as_of must be a date such as 2026-03-31, not "{options["as_of"]}"'
+        try:
+            _patterns(options)
+        except ValueError as error:
+            problems["segments"] = f"segments: {error}"
+        return {option: problem for option, problem in problems.items() if problem}
+
+    def inputs(self, options: Mapping[str, Any]) -> Mapping[str, str]:
+        """The customer, the time, the amount, and the order where one is given (`purchase`)."""
+        inputs = {name: str(options[name]) for name in ("customer", "time", "amount")}
+        if options.get("order"):
+            inputs["purchase"] = str(options["order"])
+        return inputs
+
+    def entity(self, options: Mapping[str, Any]) -> str | None:
+        """The customer's option."""
+        return "customer"
+
+    def columns(self, options: Mapping[str, Any], table: str | None = None) -> tuple[KindColumn, ...]:
+        """The customer, the three measures, their scores, and the segment with its display texts."""
+        return _columns(str(options["customer"]), options)
+
+    def compile(self, context: KindContext) -> KindTable:
+        """Customers, their measures, the scores' edges where quantiles make them, scores, segments."""
+        name, options = context.name, context.options
+        names = {step: f"{name}_{step}" for step in STEPS}
+        as_of = context.as_of or _as_of(options)
+        steps = [Cte(names["customers"], _customers(context, as_of))]
+        if as_of is None:
+            newest = exp.select(exp.func("MAX", exp.column("last_day")).as_("newest"))
+            steps.append(Cte(names["last_day"], newest.from_(names["customers"])))
+        steps.append(Cte(names["measures"], _measures(names, as_of)))
+        if options.get("method", "quantile") == "quantile":
+            steps.append(Cte(names["edges"], _edges(names["measures"], options["scale"])))
+        steps.append(Cte(names["scores"], _scores(names, options)))
+        steps.append(Cte(names["segments"], _segments(names["scores"], context)))
+        return KindTable(tuple(steps), _columns(context.entity, options), (context.entity,))
+
+
+def _columns(customer: str, options: Mapping[str, Any]) -> tuple[KindColumn, ...]:
+    segments = {pattern.segment for pattern in _patterns(options)} | ({OTHERS} if options.get("segments") else set())
+    labels = {
+        language: {segment: text for segment, text in texts.items() if segment in segments}
+        for language, texts in LABELS.items()
+    }
+    return (
+        KindColumn(customer, entity=True),
+        *(
+            KindColumn(column, label=label, labels=labels if column == "segment" else {})
+            for column, label in _TITLES.items()
+        ),
+    )
+
+
+def _as_of(options: Mapping[str, Any]) -> dt.date | None:
+    given = options.get("as_of")
+    if isinstance(given, dt.datetime):
+        return given.date()
+    return dt.date.fromisoformat(given) if isinstance(given, str) else given
+
+
+def _patterns(options: Mapping[str, Any]) -> tuple[Pattern, ...]:
+    """The map's patterns; none where the default map does not fit the scale."""
+    given, scale = options.get("segments"), options.get("scale", DEFAULT_SCALE)
+    if given:
+        return parse_segments(given, scale)
+    return parse_segments(DEFAULT_SEGMENTS, scale) if scale == DEFAULT_SCALE else ()
+
+
+def _bins_problem(options: Mapping[str, Any], scale: int) -> str:
+    bins, method = options.get("bins"), options.get("method", "quantile")
+    if method != "bins":
+        return f"bins are for method: bins, and the method is {method}" if bins else ""
+    if not bins:
+        return "method: bins needs bins: {recency: […], frequency: […], monetary: […]}"
+    if set(bins) != set(MEASURES):
+        return f"bins must give recency, frequency and monetary, and gives {', '.join(map(str, bins))}"
+    for measure in MEASURES:
+        edges = bins[measure]
+        right = isinstance(edges, Sequence) and all(_is_number(edge) for edge in edges) and len(edges) == scale - 1
+        if not right or any(low >= high for low, high in itertools.pairwise(edges)):
+            return f"bins: {measure} must be {scale - 1} ascending numbers, the lower bounds of bins 2 to {scale}"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _customers(context: KindContext, as_of: dt.date | None) -> exp.Select:
+    customer, day, amount = exp.column("customer"), context.day("time"), exp.column("amount")
+    counted: exp.Expr = exp.Count(this=exp.Star())
+    if context.options.get("order"):
+        counted = exp.Count(this=exp.Distinct(expressions=[exp.column("purchase")]))
+    spent: exp.Expr = exp.func("COALESCE", exp.func("SUM", amount), exp.Literal.number(0))
+    if context.types.get("amount", "").upper() in INTEGERS:
+        spent = exp.cast(spent, "BIGINT")
+    query = (
+        exp.select(customer, exp.func("MAX", day).as_("last_day"), counted.as_("frequency"), spent.as_("monetary"))
+        .from_(context.rows)
+        .where(exp.Not(this=customer.is_(exp.null())))
+        .group_by(customer)
+    )
+    if as_of is None:
+        return query
+    until = exp.cast(exp.Literal.string(as_of.isoformat()), "DATE")
+    return query.where(exp.or_(exp.LTE(this=day.copy(), expression=until), day.copy().is_(exp.null())))
+
+
+def _measures(names: Mapping[str, str], as_of: dt.date | None) -> exp.Select:
+    """Recency beside the sums: whole days to `as_of`, or one more than to the newest row's day."""
+    last: exp.Expr = exp.column("newest")
+    if as_of is not None:
+        last = exp.cast(exp.Literal.string(as_of.isoformat()), "DATE")
+    days: exp.Expr = exp.DateDiff(this=last, expression=exp.column("last_day"), unit=exp.var("DAY"))
+    if as_of is None:
+        days = exp.Add(this=days, expression=exp.Literal.number(1))
+    query = exp.select(
+        exp.column("customer"), exp.cast(days, "BIGINT").as_("recency"), exp.column("frequency"), exp.column("monetary")
+    ).from_(names["customers"])
+    return query.join(names["last_day"], join_type="cross") if as_of is None else query
+
+
+def _edges(measures: str, scale: int) -> exp.Select:
+    """One row: the edges of each measure at 1/scale … (scale - 1)/scale, interpolated."""
+    return exp.select(
+        *(
+            exp.PercentileCont(
+                this=exp.cast(exp.column(measure), "DOUBLE"), expression=exp.Literal.number(i / scale)
+            ).as_(f"{measure}_{i}")
+            for measure in MEASURES
+            for i in range(1, scale)
+        )
+    ).from_(measures)
+
+
+def _scores(names: Mapping[str, str], options: Mapping[str, Any]) -> exp.Select:
+    scale, method = options["scale"], options.get("method", "quantile")
+    columns: list[exp.Expr] = [exp.column(column) for column in ("customer", *MEASURES)]
+    for measure, score in zip(MEASURES, SCORES, strict=True):
+        value = _ntile(measure, scale) if method == "ntile" else _steps(measure, options)
+        if measure == "recency":  # few days are good: turned round, and unknown for a customer without a day
+            value = exp.Sub(this=exp.Literal.number(scale + 1), expression=exp.paren(value))
+            value = exp.case().when(exp.Not(this=exp.column(measure).is_(exp.null())), value)
+        columns.append(exp.cast(value, "BIGINT").as_(score))
+    query = exp.select(*columns).from_(names["measures"])
+    return query.join(names["edges"], join_type="cross") if method == "quantile" else query
+
+
+def _steps(measure: str, options: Mapping[str, Any]) -> exp.Expr:
+    """1 and one more for each edge that lies below the value (quantile), or each bound that it reaches (bins)."""
+    value: exp.Expr = exp.column(measure)
+    if options.get("method", "quantile") == "quantile":
+        value = exp.cast(value, "DOUBLE")
+        passed: list[exp.Expr] = [
+            exp.GT(this=value.copy(), expression=exp.column(f"{measure}_{i}")) for i in range(1, options["scale"])
+        ]
+    else:
+        bounds = options["bins"][measure]
+        passed = [exp.GTE(this=value.copy(), expression=exp.convert(bound)) for bound in bounds]
+    score: exp.Expr = exp.Literal.number(1)
+    for condition in passed:
+        score = exp.Add(this=score, expression=exp.case().when(condition, "1").else_("0"))
+    return score
+
+
+def _ntile(measure: str, scale: int) -> exp.Expr:
+    order = [exp.Ordered(this=exp.column(column), nulls_first=False) for column in (measure, "customer")]
+    partition = [exp.paren(exp.column(measure).is_(exp.null()))] if measure == "recency" else []
+    return exp.Window(
+        this=exp.Ntile(this=exp.Literal.number(scale)), partition_by=partition, order=exp.Order(expressions=order)
+    )
+
+
+def _segments(scores: str, context: KindContext) -> exp.Select:
+    digits: list[exp.Expr] = [exp.cast(exp.column(score), "VARCHAR") for score in SCORES]
+    joined = digits[0]
+    for digit in digits[1:]:
+        if context.options["scale"] > 9:  # a score may have two digits
+            joined = exp.DPipe(this=joined, expression=exp.Literal.string("-"), safe=True)
+        joined = exp.DPipe(this=joined, expression=digit, safe=True)
+    customer = exp.column("customer").as_(exp.to_identifier(context.entity, quoted=context.entity != "customer"))
+    columns = [exp.column(column) for column in (*MEASURES, *SCORES)]
+    return exp.select(
+        customer, *columns, joined.as_("rfm"), _segment(_patterns(context.options), context.options["scale"])
+    ).from_(scores)
+
+
+def _segment(patterns: Sequence[Pattern], scale: int) -> exp.Expr:
+    if not patterns:
+        return exp.cast(exp.null(), "VARCHAR").as_("segment")
+    choice = exp.case().when(exp.column("r").is_(exp.null()), exp.null())
+    for pattern in patterns:
+        fits = [
+            _within(score, low, high)
+            for score, (low, high) in zip(SCORES, pattern.ranges, strict=False)
+            if (low, high) != (1, scale)
+        ]
+        choice = choice.when(exp.and_(*fits) if fits else exp.true(), exp.Literal.string(pattern.segment))
+    return exp.cast(choice.else_(exp.Literal.string(OTHERS)), "VARCHAR").as_("segment")
+
+
+def _within(score: str, low: int, high: int) -> exp.Expr:
+    column, least, most = exp.column(score), exp.Literal.number(low), exp.Literal.number(high)
+    if low == high:
+        return exp.EQ(this=column, expression=least)
+    return exp.Between(this=column, low=least, high=most)
