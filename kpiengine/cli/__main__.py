@@ -1,0 +1,5 @@
+"""`python -m kpiengine.cli` is `kpi`."""
+
+from kpiengine.cli.main import main
+
+main()

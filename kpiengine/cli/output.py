@@ -1,0 +1,153 @@
+"""Where a result goes: standard output, or a file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from kpiengine.cli.formats import BINARY, ENDINGS, FORMATS, Look, Rows, Target, writer
+from kpiengine.cli.progress import Progress
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from kpiengine.cli.state import State
+    from kpiengine.project import Project
+    from kpiengine.result import Result
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A format, and a file (None: standard output)."""
+
+    format: str
+    path: Path | None = None
+
+
+def destination(format_name: str | None, out: Path | None) -> Destination:
+    """What `--format` and `--out` mean together, checked before any work is done.
+
+    Raises click.UsageError: an ending that says nothing, a folder that is not there, a binary format on a terminal.
+    """
+    if out is None or str(out) == "-":
+        chosen = format_name or "table"
+        if chosen in BINARY and sys.stdout is not None and sys.stdout.isatty():
+            raise click.UsageError(
+                f"{chosen} cannot be shown on a terminal; write it with --out FILE.{chosen}, or pipe it"
+            )
+        return Destination(chosen)
+    if out.is_dir():
+        raise click.UsageError(f"--out {out} is a folder; give the name of a file in it")
+    if not out.parent.is_dir():
+        raise click.UsageError(f"--out {out}: there is no folder {out.parent}; make it first (mkdir -p {out.parent})")
+    by_ending = format_name or ENDINGS.get(out.suffix.lower())
+    if by_ending is None:
+        known = " ".join(ENDINGS)
+        raise click.UsageError(
+            f'--out {out}: the ending "{out.suffix}" names no format; '
+            f"give --format ({', '.join(FORMATS)}), or one of the endings {known}"
+        )
+    return Destination(by_ending, out)
+
+
+def write_result(ask: Callable[[Project], Result], where: Destination, state: State) -> None:
+    """Ask the project and write the result, batch by batch."""
+    write = writer(where.format)
+    project = state.project()
+    with Progress("running", project.progress) as progress:
+        result = ask(project)
+        if where.path is None:
+            target = _standard_output()
+            write(_stream(result, progress.stop), looks(result), target)
+            target.file.flush()
+            return
+        progress.text = f"writing {where.path.name}"
+        with whole_file(where.path, state.interrupts.unfinished) as file:
+            rows = write(_stream(result, lambda: None), looks(result), Target(file, seekable=file.seekable()))
+    click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} written to {where.path}", err=True)
+
+
+def looks(result: Result) -> dict[str, Look]:
+    """How the result's columns are shown, by name."""
+    return {column.name: Look(column.unit, column.role == "metric") for column in result.columns}
+
+
+@contextmanager
+def whole_file(path: Path, unfinished: set[Path] | None = None) -> Iterator[BinaryIO]:
+    """A file that takes its name only when it is complete; until then the old one stands, and after an error too.
+
+    What is no plain file (`/dev/stdout`, a named pipe) is written as it is; a link keeps pointing where it points.
+    `unfinished` holds the temporary file while it exists.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    mode = None
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        mode = stat.S_IMODE(path.stat().st_mode)
+    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
+    held = unfinished if unfinished is not None else set()
+    held.add(temporary)
+    try:
+        with _opened_new(temporary, path) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+    finally:
+        held.discard(temporary)
+
+
+def _opened_new(temporary: Path, path: Path) -> BinaryIO:
+    """The temporary file, open; what goes wrong is told of the file that the user named."""
+    try:
+        return temporary.open("xb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _stream(result: Result, at_first_rows: Callable[[], None]) -> Rows:
+    """The result as a stream that calls back when its first rows (or its end) have come."""
+    reader = result.reader()
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        first = next(reader, None)
+        at_first_rows()
+        if first is not None:
+            yield first
+            yield from reader
+
+    return Rows(reader.schema, batches())
+
+
+def _standard_output() -> Target:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    sys.stdout.flush()
+    try:
+        seekable = stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        seekable = False
+    return Target(sys.stdout.buffer, terminal=sys.stdout.isatty(), seekable=seekable)
