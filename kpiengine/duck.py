@@ -29,14 +29,19 @@ class DuckSession:
             self._connection = duckdb.connect(":memory:", config=config)
         self._arrow: dict[str, Any] = {}
         self._attached: dict[str, Path] = {}
+        self._running: set[duckdb.DuckDBPyConnection] = set()
 
     def close(self) -> None:
         """Closes the database; what it spilled to disk is removed."""
+        for cursor in list(self._running):
+            cursor.close()
+        self._running.clear()
         self._connection.close()
 
     def interrupt(self) -> None:
         """Stops what runs, from another thread."""
-        self._connection.interrupt()
+        for cursor in list(self._running):
+            cursor.interrupt()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection for one query, in the project's time zone, with the bound Arrow objects in sight."""
@@ -104,22 +109,39 @@ class DuckSession:
 
     def reader(self, statement: str) -> Any:
         """The rows of a statement as a stream of Arrow record batches; the cursor lives as long as the reader."""
+        import pyarrow
+
         cursor = self.cursor()
+        self._running.add(cursor)
         with engine_errors():
-            return cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
+            reader = cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
+        return pyarrow.RecordBatchReader.from_batches(reader.schema, self._batches(reader, cursor))
+
+    def _batches(self, reader: Any, cursor: duckdb.DuckDBPyConnection) -> Iterator[Any]:
+        """The batches of a stream; what goes wrong in its middle comes as text, and is told as our errors."""
+        try:
+            yield from reader
+        except OSError as error:
+            raise _ours(_error_of(str(error)), "") from error
+        finally:
+            self._running.discard(cursor)
+            cursor.close()
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a statement as tuples."""
         cursor = self.cursor()
+        self._running.add(cursor)
         try:
             with engine_errors():
                 return cursor.execute(statement).fetchall()
         finally:
+            self._running.discard(cursor)
             cursor.close()
 
     def progress(self) -> float:
         """How much of the running statement is done, 0 to 100; below 0 where DuckDB cannot tell."""
-        return float(self._connection.query_progress())
+        found = [float(cursor.query_progress()) for cursor in list(self._running)]
+        return max(found, default=-1.0)
 
 
 def empty(columns: Mapping[str, str]) -> exp.Select:
@@ -158,6 +180,26 @@ def engine_errors(what: str = "") -> Iterator[None]:
         raise KeyboardInterrupt from None
     except duckdb.Error as error:
         raise _ours(error, what) from error
+
+
+_KINDS: tuple[tuple[str, type[duckdb.Error]], ...] = (
+    ("INTERRUPT", duckdb.InterruptException),
+    ("Out of Memory Error", duckdb.OutOfMemoryException),
+    ("Conversion Error", duckdb.ConversionException),
+    ("Out of Range Error", duckdb.OutOfRangeException),
+    ("IO Error", duckdb.IOException),
+    ("Invalid Input Error", duckdb.InvalidInputException),
+)
+
+
+def _error_of(message: str) -> duckdb.Error:
+    """The DuckDB error that a message of a stream stands for."""
+    for mark, kind in _KINDS:
+        if mark in message:
+            if kind is duckdb.InterruptException:
+                raise KeyboardInterrupt
+            return kind(message[message.index(mark) :])
+    return duckdb.Error(message)
 
 
 def _ours(error: duckdb.Error, what: str) -> KpiError:

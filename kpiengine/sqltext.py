@@ -15,7 +15,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from kpiengine.errors import DefinitionError, Place, Problem
+from kpiengine.errors import DefinitionError, Place, Problem, UsageError
 from kpiengine.functions import REFUSED_FUNCTIONS, REFUSED_NODES, function_name
 from kpiengine.spec.text import Text
 
@@ -82,6 +82,14 @@ def parse_sql(text: Text, what: str, *, trailing_where: bool = False) -> Sql:
     if refused:
         raise DefinitionError(*refused)
     return sql
+
+
+def parse_condition(text: str, option: str) -> Sql:
+    """A condition of a query (`--where`). Raises UsageError: the command line is wrong, not the project."""
+    try:
+        return parse_sql(Text(text), f"{option} {text}")
+    except DefinitionError as error:
+        raise UsageError(*error.problems) from None
 
 
 def _refuse_statements(tokens: Sequence[Token], text: Text, what: str) -> None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from kpiengine.calendar import PERIODS
 from kpiengine.errors import UsageError
-from kpiengine.spec.text import Text
-from kpiengine.sqltext import parse_sql
+from kpiengine.sqltext import parse_condition
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def _parts(name: str) -> tuple[str, ...]:
         return tuple(stripped.split("."))
     if not any(mark in stripped for mark in '"().'):
         return (stripped,)
-    tree = parse_sql(Text(stripped), f"--by {stripped}").tree
+    tree = parse_condition(stripped, "--by").tree
     if not isinstance(tree, exp.Column):
         raise UsageError(f"--by takes a period or a column, not the expression {stripped}: map it under columns: first")
     return tuple(part.name for part in tree.parts)

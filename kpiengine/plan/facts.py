@@ -19,8 +19,7 @@ from kpiengine.plan.rows import Rows
 from kpiengine.plan.scans import Workspace
 from kpiengine.plan.targets import ConstantTarget
 from kpiengine.query import Query
-from kpiengine.spec.text import Text
-from kpiengine.sqltext import Sql, parse_sql
+from kpiengine.sqltext import Sql, parse_condition
 
 
 @dataclass
@@ -59,7 +58,7 @@ class FactBinder:
         self.rows: dict[str, Rows] = {}
         self.facts: dict[tuple[str, str | None], Fact] = {}
         self.problems: list[Problem] = []
-        self._where = [parse_sql(Text(w), f"--where {w}") for w in query.where]
+        self._where = [parse_condition(w, "--where") for w in query.where]
 
     def bind(self, measures: Sequence[Measure | ConstantTarget]) -> list[Fact]:
         """The facts. Raises UsageError for what the query names, DefinitionError for what the YAML does."""

@@ -13,8 +13,7 @@ from kpiengine.plan.kinds import KindBinder
 from kpiengine.plan.scans import Workspace
 from kpiengine.plan.steps import Named, Output, OutputColumn, Plan, Select, Sorting
 from kpiengine.query import Query
-from kpiengine.spec.text import Text
-from kpiengine.sqltext import parse_sql
+from kpiengine.sqltext import parse_condition
 
 
 def plan_kind_table(model: Model, query: Query, table: KindTableName, kinds: KindBinder) -> Plan:
@@ -62,9 +61,9 @@ def _named(name: str, names: dict[str, str], told: str, what: str) -> str:
 
 
 def _condition(text: str, names: dict[str, str], told: str) -> exp.Expr:
-    tree = parse_sql(Text(text), f"condition {text}").tree.copy()
+    tree = parse_condition(text, "--where").tree.copy()
     for node in list(tree.find_all(exp.Column)):
-        new = column(_named(node.name, names, told, f"condition {text}"))
+        new = column(_named(node.name, names, told, f"--where {text}"))
         if node is tree:
             return new
         node.replace(new)

@@ -154,7 +154,10 @@ class _Planner:
 
     def _having(self, text: str) -> exp.Expr:
         owner = MetricSpec(name="--having")
-        formula = parse_formula(Text(text), "--having")
+        try:
+            formula = parse_formula(Text(text), "--having")
+        except DefinitionError as error:
+            raise UsageError(*error.problems) from None
         tree = formula.tree.copy()
         values = [self._having_value(atom, formula, number, owner) for number, atom in enumerate(formula.atoms)]
         if isinstance(tree, exp.Placeholder):
