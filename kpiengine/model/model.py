@@ -201,6 +201,15 @@ class Model:
             raise DefinitionError(Problem(place, f'"{metric.name}": {self._no_source(metric.source)}'))
         return self.source(metric.source)
 
+    def kind_of_columns(self, metric: MetricSpec, call: Sql) -> str | None:
+        """The kind's table whose columns an aggregate call is over, for a metric that names no source; else None."""
+        columns = [n for n in call.tree.find_all(exp.Column) if not isinstance(n.this, exp.Star)]
+        names = {".".join(p.name for p in n.parts[:-1]).lower() for n in columns}
+        if metric.source is not None or len(names) != 1 or "" in names:
+            return None
+        name = names.pop()
+        return name if self.kind_table(name) is not None else None
+
     def path(self, start: Source, parts: tuple[str, ...]) -> Path:
         """The way from a source to a column. Raises OutOfReach."""
         return find_path(start, parts, self.spec.sources, self.source)

@@ -77,8 +77,7 @@ class FactBinder:
         return list(self.facts.values())
 
     def _fact(self, measure: Measure) -> Fact:
-        source = self.space.model.source(measure.source)
-        self.space.touch(source)
+        source = self.space.source(measure.source)
         key = (source.name, measure.time)
         if key not in self.facts:
             rows = self.rows.setdefault(source.name, Rows(self.space, source))

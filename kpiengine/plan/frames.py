@@ -10,6 +10,9 @@ from kpiengine.functions import function_name
 from kpiengine.spec import MetricSpec
 from kpiengine.sqltext import Sql
 
+KIND_SOURCE = "kind:"
+"""In front of the name of a kind's table, where that is what a measure aggregates."""
+
 
 @dataclass(frozen=True)
 class Window:

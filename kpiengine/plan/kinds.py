@@ -131,8 +131,7 @@ class KindBinder:
     def _inputs(
         self, space: Workspace, metric: MetricSpec, kind: Kind, options: Mapping[str, Any], by: Sequence[Dimension]
     ) -> tuple[Rows, tuple[Named, ...], tuple[exp.Expr, ...]]:
-        source = self.model.source_of(metric)
-        space.touch(source)
+        source = space.source(self.model.source_of(metric).name)
         rows = Rows(space, source, space.unique(f"{metric.name}_joined".lower()))
         problems: list[Problem] = []
         time_input = kind.time(options)

@@ -19,7 +19,7 @@ from kpiengine.errors import DefinitionError, UsageError, suggest
 from kpiengine.formula import Atom, Call, Formula, Parameter, Reference
 from kpiengine.functions import METRIC_FUNCTIONS, QUERY_PERIOD
 from kpiengine.model import Model
-from kpiengine.plan.frames import PLAIN, Frame, Measure, Window
+from kpiengine.plan.frames import KIND_SOURCE, PLAIN, Frame, Measure, Window
 from kpiengine.plan.targets import ConstantTarget, constant_target, refuse_missing, target_source
 from kpiengine.spec import MetricSpec, TargetFile
 from kpiengine.spec.text import Text
@@ -118,10 +118,11 @@ class Measures:
             return self.model.parameter(atom.name, metric, atom.sql, atom.sql.tree)
         if isinstance(atom, Call):
             return self._call(atom, metric, filters, frame, above)
-        source = self.model.source_of(metric)
         call = self.model.filled(atom.sql, metric)
+        table = self.model.kind_of_columns(metric, call)
+        source = f"{KIND_SOURCE}{table}" if table is not None else self.model.source_of(metric).name
         name = metric.name if alone else ""
-        return self._measure(Measure(source.name, metric.time, filters, call, frame, metric, name))
+        return self._measure(Measure(source, metric.time, filters, call, frame, metric, name))
 
     def unknown(self, name: str, metric: MetricSpec) -> str:
         """The message for a name that is no metric."""

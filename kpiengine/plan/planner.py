@@ -24,7 +24,7 @@ from kpiengine.plan.measures import Measures
 from kpiengine.plan.scans import Workspace
 from kpiengine.plan.spine import last_day
 from kpiengine.plan.steps import Aggregate, Named, Output, OutputColumn, Plan, Select, Sorting, Step, Union
-from kpiengine.plan.targets import attainment, status
+from kpiengine.plan.targets import ConstantTarget, attainment, status
 from kpiengine.query import Query
 from kpiengine.spec import MetricSpec
 from kpiengine.spec.text import Text
@@ -132,7 +132,7 @@ class _Planner:
         first = next((m for m in self.found.found if isinstance(m, Measure) and not m.is_target), None)
         if first is None:
             return self.dimensions
-        source = self.model.source(first.source)
+        source = self.space.source(first.source)
         spelt: list[Dimension] = []
         for dimension in self.dimensions:
             name = dimension.name
@@ -213,7 +213,7 @@ class _Planner:
 
     def _levels(self, facts: Sequence[Fact]) -> tuple[list[Step], tuple[Select | Aggregate, ...]]:
         dense = self.query.fill or self.found.filled or any(m.frame.looks_around for m in self.found.found)
-        names = {n: _measure_name(m) for n, m in enumerate(self.found.found) if isinstance(m, Measure)}
+        names = _measure_names(self.found.found)
         counts = range(len(self.dimensions), -1, -1) if self.query.totals else [len(self.dimensions)]
         steps: list[Step] = []
         inputs: list[Select | Aggregate] = []
@@ -307,6 +307,21 @@ def _with_values(tree: exp.Expr, values: dict[int, exp.Expr]) -> exp.Expr:
     for node in list(new.find_all(exp.Placeholder)):
         node.replace(values[int(node.name)].copy())
     return new
+
+
+def _measure_names(found: Sequence[Measure | ConstantTarget]) -> dict[int, str]:
+    """A column's name for each measure: one for the same call over the same rows, whatever the frame."""
+    names: dict[int, str] = {}
+    owners: dict[str, tuple[object, ...]] = {}
+    for number, measure in enumerate(found):
+        if not isinstance(measure, Measure):
+            continue
+        told, what = _measure_name(measure), (measure.source, measure.time, measure.filters, measure.call)
+        name, n = told, 2
+        while owners.setdefault(name, what) != what:
+            name, n = f"{told}_{n}", n + 1
+        names[number] = name
+    return names
 
 
 def _measure_name(measure: Measure) -> str:

@@ -287,15 +287,15 @@ def on_edge_day(
     if around is not None and period in group:
         group[period] = column(period, days.name)
     link = Link(days.name, days.name, tuple(on), required=True)
+    conditions = tuple(qualified(c, table) for c in where)
+    if call.per is not None:
+        number = next(iter(calls))
+        inner = _levels(f"{name}_per", table, (link,), group, call, conditions, table)
+        outer = tuple(Named(k, column(k)) for k in keys)
+        whole = Aggregate(name, inner[-1].name, outer, (Named(names[number], call.tree),))
+        return [days, *inner, whole], Relation(name, tuple(keys), {number: names[number]})
     made_of = tuple(Named(names[n], qualified(c.tree, table)) for n, c in calls.items())
-    step = Aggregate(
-        name,
-        table,
-        tuple(Named(k, e) for k, e in group.items()),
-        made_of,
-        tuple(qualified(c, table) for c in where),
-        (link,),
-    )
+    step = Aggregate(name, table, tuple(Named(k, e) for k, e in group.items()), made_of, conditions, (link,))
     return [days, step], Relation(name, tuple(keys), {n: names[n] for n in calls})
 
 

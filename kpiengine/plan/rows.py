@@ -126,7 +126,8 @@ class Rows:
 
     def _kind_column(self, parts: tuple[str, ...]) -> exp.Column | None:
         """The column of a kind's table, which is linked by its entity; None where `parts` name no kind."""
-        if len(parts) < 2 or any(j.lower() == parts[0].lower() for j in self.source.spec.joins):
+        ways = (self.source.name.lower(), *(j.lower() for j in self.source.spec.joins))
+        if len(parts) < 2 or parts[0].lower() in ways:
             return None
         table = self.space.kind_table(".".join(parts[:-1]))
         if table is None:

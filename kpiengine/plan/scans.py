@@ -13,8 +13,9 @@ from sqlglot import exp
 from kpiengine.calendar import Calendar
 from kpiengine.errors import DataError, listing, suggest
 from kpiengine.model import Column, Model, OutOfReach, Source
+from kpiengine.plan.frames import KIND_SOURCE
 from kpiengine.plan.steps import KeyCheck, Named, Scan, Step
-from kpiengine.spec import JoinSpec
+from kpiengine.spec import JoinSpec, SourceSpec
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Workspace:
         self._checks: dict[KeyCheck, None] = {}
         self._names: set[str] = set()
         self._later: list[Callable[[], list[Step]]] = []
+        self._tables: dict[str, str] = {}
         self._kind_tables: dict[str, KindTableStep | None] = {}
 
     @property
@@ -66,15 +68,29 @@ class Workspace:
 
     def scan_name(self, source: str) -> str:
         """The name of the step that reads a source."""
-        return f"{source}_rows"
+        return self._tables.get(source, f"{source}_rows")
+
+    def source(self, name: str) -> Source:
+        """A source of the project, or (`kind:rfm`) a kind's table in the place of one."""
+        if not name.startswith(KIND_SOURCE):
+            found = self.model.source(name)
+            self._needed.setdefault(found.name, {})
+            return found
+        told = name.removeprefix(KIND_SOURCE)
+        table = self.kind_table(told)
+        kind = self.model.kind_table(told)
+        assert table is not None and kind is not None
+        base = self.model.source_of(self.model.metric(kind.metric))
+        joins = {n: j for n, j in base.spec.joins.items() if j.on == (table.entity,)}
+        spec = SourceSpec(told, "", {}, key=(table.entity,), joins=joins, place=base.spec.place)
+        self._tables[told] = table.step
+        return Source(spec, {c.name.lower(): c for c in table.columns})
 
     def need(self, source: Source, column: Column) -> None:
-        """Says that the scan of `source` has to give `column`."""
+        """Says that the scan of `source` has to give `column`. A kind's table has all its columns."""
+        if source.name in self._tables:
+            return
         self._needed.setdefault(source.name, {}).setdefault(column.name, column)
-
-    def touch(self, source: Source) -> None:
-        """Says that the rows of `source` are read, whichever columns of it."""
-        self._needed.setdefault(source.name, {})
 
     def check(self, check: KeyCheck) -> None:
         """Says that a joined key has to be unique."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from kpiengine.calendar import Calendar, plus_days
+from kpiengine.calendar import Calendar, period_stays, plus_days
 from kpiengine.errors import UsageError
 from kpiengine.plan.expressions import column, date_literal
 from kpiengine.plan.frames import Frame, Window
@@ -88,12 +88,20 @@ def _looks(unit: str, calendar: Calendar, frames: Sequence[Frame]) -> tuple[Name
     for frame in frames:
         window = frame.window
         if window is not None and window.function == "trailing":
-            looks[f"{window.name}_start"] = calendar.move(plus_days(last, 1), -window.n, window.unit)
+            looks[f"{window.name}_start"] = _trailing_start(here, last, unit, window, calendar)
         elif window is not None and window.function == "to_date":
             looks[f"{window.name}_start"] = calendar.start(last, window.unit)
         if frame.shifts:
             looks[shift_name(frame.shifts)] = shifted(here, unit, frame.shifts, calendar)
     return tuple(Named(n, e) for n, e in looks.items())
+
+
+def _trailing_start(here: exp.Expr, last: exp.Expr, unit: str, window: Window, calendar: Calendar) -> exp.Expr:
+    """The first of the n units that end with the period's last day."""
+    if unit not in ("hour", "day") and period_stays(window.unit, unit):
+        following = calendar.move_start(here, 1, unit, unit)
+        return calendar.move_start(following, -window.n, window.unit, unit)
+    return calendar.move(plus_days(last, 1), -window.n, window.unit)
 
 
 def last_day(start: exp.Expr, unit: str, calendar: Calendar) -> exp.Expr:
