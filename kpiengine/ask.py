@@ -33,6 +33,7 @@ class QueryOptions(TypedDict, total=False):
     targets: bool
     compare: str | None
     timezone: str | None
+    language: str | None
     set: Mapping[str, Any] | Texts
 
 
@@ -72,6 +73,7 @@ def make_query(
         targets=bool(options.get("targets")),
         compare=_comparison(options.get("compare")),
         timezone=zone,
+        language=options.get("language"),
         parameters=_parameters(options.get("set")),
     )
     if limit is not None and limit < 0:

@@ -25,7 +25,7 @@ class Query:
     inclusive, `until` exclusive, `as_of` the last day that exists. `totals` adds subtotals, `fill` empty periods,
     `complete` drops a period that is still running. `limit` holds for each group of `per` where that is given.
     `targets` adds each metric's target, `compare` its value a unit before ("year"). `timezone` replaces the
-    project's, `parameters` those of metrics.
+    project's, `language` that of labels, `parameters` those of metrics.
     """
 
     metrics: tuple[str, ...]
@@ -44,4 +44,5 @@ class Query:
     targets: bool = False
     compare: str | None = None
     timezone: str | None = None
+    language: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)

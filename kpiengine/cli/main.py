@@ -27,6 +27,8 @@ COMMANDS = {
     "export": "Write exports to Parquet.",
     "check": "Check the project's definitions, and with --data its rows.",
     "test": "Run the project's metric tests.",
+    "diff": "Show which metrics' meaning changed since a git revision.",
+    "schema": "Print a JSON Schema for editors.",
     "plugins": "List what is installed, and what it adds.",
 }
 """Name → what `kpi --help` says. The command itself is `command` in `kpiengine.cli.commands.NAME`."""
@@ -34,8 +36,6 @@ COMMANDS = {
 PLANNED = {
     "report": "Write a self-contained page.",
     "serve": "Serve the page live.",
-    "diff": "Compare two results.",
-    "schema": "Print a JSON schema for editors.",
     "doctor": "Look for what is wrong with the set-up.",
 }
 """Commands that are known and not there yet: they say so and end with 1."""

@@ -65,6 +65,7 @@ _FILTERS = (
         "--compare", metavar="prior-UNIT", help="Add the value a unit before, and the change: prior-year, prior-month."
     ),
     click.option("--timezone", metavar="ZONE", help="Cut days in this time zone instead of the project's."),
+    click.option("--language", metavar="CODE", help="The language of labels of periods and segments: fa, en."),
     click.option("--set", metavar="NAME=VALUE", multiple=True, help="Another value for a metric's parameter."),
     click.option("--as-of", "as_of", metavar="DATE", help="As if no row later than this day existed."),
     click.option(
@@ -76,7 +77,7 @@ _BY = click.option(
 )
 _QUERY_NAMES = (
     *("by", "where", "having", "since", "until", "order", "limit", "per"),
-    *("totals", "fill", "complete", "targets", "compare", "timezone", "set", "as_of"),
+    *("totals", "fill", "complete", "targets", "compare", "timezone", "language", "set", "as_of"),
 )
 
 

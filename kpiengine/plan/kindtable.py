@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlglot import exp
 
 from kpiengine.errors import UsageError, choices
@@ -33,14 +35,26 @@ def plan_kind_table(model: Model, query: Query, table: KindTableName, kinds: Kin
     filters = tuple(_condition(text, names, told) for text in (*query.where, *query.having))
     asked = [Sorting(_named(o.column, names, told, "--order"), o.descending) for o in query.order]
     order = (*asked, *(Sorting(c) for c in planned.order if c not in {s.column for s in asked}))
-    shown = Select("", planned.step, tuple(Named(c.name, column(c.name)) for c in planned.columns))
     entity_or_by = {planned.entity, *(d.name for d in by)}
-    columns = tuple(
-        OutputColumn(c.name, "dimension" if c.name in entity_or_by else "column", metric.name, c.unit)
-        for c in planned.columns
-    )
-    output = Output((shown,), columns, filters, order, query.limit)
+    named: list[Named] = []
+    columns: list[OutputColumn] = []
+    for found in planned.columns:
+        role = "dimension" if found.name in entity_or_by else "column"
+        named.append(Named(found.name, column(found.name)))
+        columns.append(OutputColumn(found.name, role, metric.name, found.unit))
+        texts = found.labels.get(query.language or model.spec.language)
+        if texts:
+            named.append(Named(f"{found.name}_label", _labelled(column(found.name), texts)))
+            columns.append(OutputColumn(f"{found.name}_label", "label", metric.name))
+    shown = Select("", planned.step, tuple(named))
+    output = Output((shown,), tuple(columns), filters, order, query.limit)
     return Plan(tuple(space.shared_steps()), output, space.checks(), space.sources())
+
+
+def _labelled(value: exp.Expr, texts: Mapping[str, str]) -> exp.Expr:
+    """The display text of each value; a value without one stands for itself."""
+    ifs = [exp.If(this=exp.Literal.string(v), true=exp.Literal.string(t)) for v, t in texts.items()]
+    return exp.Case(this=value, ifs=ifs, default=value.copy())
 
 
 def _refuse(query: Query, told: str) -> None:

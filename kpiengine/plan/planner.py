@@ -254,7 +254,7 @@ class _Planner:
     @property
     def language(self) -> str:
         """The language of labels."""
-        return str(getattr(self.model.calendar, "language", "en"))
+        return self.query.language or self.model.spec.language or "en"
 
     def _has_label(self, dimension: Dimension) -> bool:
         return bool(dimension.unit) and dimension.unit != "hour" and self.model.calendar.has_labels

@@ -142,17 +142,24 @@ def flag(node: Node, site: Site) -> bool | Missing:
     return value if isinstance(value, bool) else site.wrong(node, "true or false")
 
 
-def choice(*choices: str) -> Read:
-    """One of some words, whatever their case."""
+@dataclass(frozen=True)
+class Choice:
+    """Reads one of some words, whatever their case."""
 
-    def read(node: Node, site: Site) -> str | Missing:
+    choices: tuple[str, ...]
+
+    def __call__(self, node: Node, site: Site) -> str | Missing:
+        """The word in lower case."""
         value = node.text.lower() if isinstance(node, ScalarNode) else ""
-        if value in choices:
+        if value in self.choices:
             return value
-        wanted = " or ".join(choices) if len(choices) < 3 else f"one of {listing(choices, 20)}"
-        return site.problem(node, f"must be {wanted}, not {called(node)}{suggest(value, choices)}")
+        wanted = " or ".join(self.choices) if len(self.choices) < 3 else f"one of {listing(self.choices, 20)}"
+        return site.problem(node, f"must be {wanted}, not {called(node)}{suggest(value, self.choices)}")
 
-    return read
+
+def choice(*choices: str) -> Choice:
+    """One of some words, whatever their case."""
+    return Choice(choices)
 
 
 def translated(node: Node, site: Site) -> dict[str, str] | Missing:

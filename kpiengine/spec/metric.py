@@ -79,6 +79,8 @@ SHARED_FIELDS = {
     "parameters": Field(scalars, may_be_empty=True),
 }
 """Keys that every metric takes."""
+KIND_MAY_TAKE = {"unit"}
+"""Those of them that are the kind's where it has an option of that name."""
 FORMULA_FIELDS = {
     "formula": Field(text),
     "grain": Field(names),
@@ -131,14 +133,14 @@ def read_metric(name: str, place: Place, node: Node, library: str | None, proble
 def _split(node: MappingNode) -> tuple[MappingNode, dict[str, Option]]:
     """The keys that are read as a metric's, and those that may be options of a kind.
 
-    With `kind:` the latter are all but the shared ones. An extension may turn out to be of a kind: its unknown keys
-    may be options, and so may keys such as `time`, which are then both.
+    With `kind:` the latter are all but the shared ones (`unit` is both). An extension may turn out to be of a kind: its
+    unknown keys may be options, and so may keys such as `time`, which are then both.
     """
     if "kind" in node.items:
-        maybe = set(node.items) - SHARED_FIELDS.keys() - {"formula"}
-        read = set(node.items) - maybe
+        maybe = set(node.items) - (SHARED_FIELDS.keys() - KIND_MAY_TAKE) - {"formula"}
+        read = set(node.items) - (maybe - KIND_MAY_TAKE)
     elif "extends" in node.items and "formula" not in node.items:
-        maybe = set(node.items) - SHARED_FIELDS.keys()
+        maybe = set(node.items) - (SHARED_FIELDS.keys() - KIND_MAY_TAKE)
         read = set(node.items) & METRIC_FIELDS.keys()
     else:
         return node, {}

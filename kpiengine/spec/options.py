@@ -89,6 +89,8 @@ def checked_kind(
     options: dict[str, Option] = {}
     before = len(problems)
     for name, option in spec.options.items():
+        if name in shared and name not in declared:
+            continue  # `unit: EUR` is the metric's, unless its kind has a unit of its own
         if name not in declared:
             cure = suggest(name, [*declared, *shared]) or f"; its options: {listing(declared, 30)}"
             problems.append(Problem(option.key, f'unknown key "{name}" in {owner}{cure}'))
@@ -106,7 +108,8 @@ def checked_kind(
         for name, message in kind.check(values).items():
             place = options[name].place if name in options else spec.places.get(name, spec.place)
             problems.append(Problem(place, f'"{name}" of {owner}: {message}'))
-    return replace(spec, options=options)
+    kinds_own: dict[str, Any] = {name: None for name in spec.options if name in shared and name in declared}
+    return replace(spec, options=options, **kinds_own)
 
 
 def _check_choice(name: str, option: Option, declared: KnownOption, owner: str, problems: list[Problem]) -> None:

@@ -70,6 +70,7 @@ PROJECT_FIELDS = {
     "name": Field(word),
     "description": Field(translated),
     "timezone": Field(_timezone),
+    "language": Field(word),
     "calendar": Field(_named),
     "week_starts": Field(choice(*WEEKDAYS)),
     "engine": Field(_named),
@@ -118,7 +119,7 @@ def read_project(root: Path, plugins: KnownPlugins) -> tuple[ProjectSpec, list[P
 
 def _settings(values: dict[str, Any], main: MappingNode | None, root: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {"name": root.name}
-    settings |= {key: values[key] for key in ("name", "timezone", "week_starts") if values.get(key)}
+    settings |= {key: values[key] for key in ("name", "timezone", "language", "week_starts") if values.get(key)}
     if main and values.get("calendar"):
         name, options = values["calendar"]
         settings["calendar"] = CalendarSpec(name.lower(), options, main.items["calendar"].place)

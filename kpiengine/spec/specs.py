@@ -170,6 +170,8 @@ class ProjectSpec:
     root: str
     name: str = ""
     timezone: str = "UTC"
+    language: str = ""
+    """The language of labels in results (`fa`); empty where the project names none."""
     calendar: CalendarSpec = CalendarSpec()
     week_starts: str | None = None
     engine: str | None = None
