@@ -14,6 +14,7 @@ A connector is a subclass of `Connector`, registered by a plugin's `register_con
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class SourceContext:
     def path(self, text: str) -> Path:
         """The path that `text` names, relative to the project's folder."""
         path = Path(text).expanduser()
-        return path if path.is_absolute() else self.root / path
+        return Path(os.path.normpath(path if path.is_absolute() else self.root / path))
 
     def existing(self, text: str) -> Path:
         """Like `path`, for a file that has to be there; DataError with its absolute path where it is not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
@@ -94,6 +94,22 @@ def qualified(tree: exp.Expr, table: str) -> exp.Expr:
         return node if node.table else exp.column(node.this.copy(), table=table)
 
     return renamed(tree, of_table)
+
+
+def filled_in(tree: exp.Expr, values: Mapping[int, exp.Expr] | Sequence[exp.Expr]) -> exp.Expr:
+    """`tree` with each placeholder `:n` replaced by value n, in parentheses where it needs them and nowhere else."""
+    if isinstance(tree, exp.Placeholder):
+        return values[int(tree.name)].copy()
+    new = tree.copy()
+    for node in list(new.find_all(exp.Placeholder)):
+        value = values[int(node.name)].copy()
+        needs = isinstance(value, exp.Binary | exp.Unary)
+        place = node.parent if isinstance(node.parent, exp.Paren) and not needs else node
+        if place is new:
+            return value
+        wraps = needs and not isinstance(node.parent, exp.Paren | exp.Func)
+        place.replace(exp.paren(value, copy=False) if wraps else value)
+    return new
 
 
 def whole_number(tree: exp.Expr) -> exp.Expr:

@@ -19,6 +19,7 @@ from kpiengine.errors import DefinitionError, UsageError, suggest
 from kpiengine.formula import Atom, Call, Formula, Parameter, Reference
 from kpiengine.functions import METRIC_FUNCTIONS, QUERY_PERIOD
 from kpiengine.model import Model
+from kpiengine.plan.expressions import filled_in
 from kpiengine.plan.frames import KIND_SOURCE, PLAIN, Frame, Measure, Window
 from kpiengine.plan.targets import ConstantTarget, constant_target, refuse_missing, target_source
 from kpiengine.spec import MetricSpec, TargetFile
@@ -92,13 +93,7 @@ class Measures:
     ) -> exp.Expr:
         alone = alone and isinstance(formula.tree, exp.Placeholder)
         values = [self._atom(a, metric, filters, frame, above, alone) for a in formula.atoms]
-        if isinstance(formula.tree, exp.Placeholder):
-            return values[int(formula.tree.name)]
-        tree = formula.tree.copy()
-        for node in list(tree.find_all(exp.Placeholder)):
-            value = values[int(node.name)]
-            node.replace(exp.paren(value, copy=False) if isinstance(value, exp.Binary | exp.Unary) else value)
-        return tree
+        return filled_in(formula.tree, values)
 
     def _atom(
         self,
@@ -113,7 +108,8 @@ class Measures:
             found = self.model.find_metric(atom.name)
             if found is None or found.kind:
                 raise DefinitionError(atom.sql.problem(self.unknown(atom.name, metric)))
-            return self._metric(found, filters, frame, above, alone)
+            within = replace(found, parameters={**found.parameters, **metric.parameters}) if metric.parameters else found
+            return self._metric(within, filters, frame, above, alone)
         if isinstance(atom, Parameter):
             return self.model.parameter(atom.name, metric, atom.sql, atom.sql.tree)
         if isinstance(atom, Call):
@@ -162,11 +158,14 @@ class Measures:
     ) -> exp.Expr:
         if call.function == "target":
             return self._target(self._targeted(call, metric), frame)
+        n = self._count(call, metric)
+        if call.function == "prior" and n == 0 and isinstance(call.n, Parameter):
+            return self._formula(call.inner, metric, filters, frame, above, False)
         if METRIC_FUNCTIONS[call.function].needs_period and self.period is None:
             raise UsageError(
                 f'"{metric.name}" uses {call.function}(), which needs a period: ask for it --by month, for instance'
             )
-        moved = self._framed(call, metric, frame)
+        moved = self._framed(call, n, metric, frame)
         tree = self._formula(call.inner, metric, filters, moved, above, False)
         return self._present(tree) if call.function == "prior" else tree
 
@@ -186,15 +185,27 @@ class Measures:
         if self.period and _PERIOD_ORDER[unit] < _PERIOD_ORDER[self.period]:
             raise UsageError(f"{what} by {self.period}: the unit is smaller than the period")
 
-    def _framed(self, call: Call, metric: MetricSpec, frame: Frame) -> Frame:
+    def _count(self, call: Call, metric: MetricSpec) -> int:
+        """The n of prior() and trailing(), which may be a parameter; 0 of one moves nothing and needs no period."""
+        if isinstance(call.n, int):
+            return call.n
+        value = self.model.parameter(call.n.name, metric, call.n.sql, call.n.sql.tree).sql("duckdb")
+        least = 1 if call.function == "trailing" else None
+        if not value.removeprefix("-").isdigit() or (least is not None and int(value) < least):
+            above = " above 0" if least else ""
+            message = f'formula of "{metric.name}": ${call.n.name} is to be a whole number{above}, and is {value}'
+            raise DefinitionError(call.n.sql.problem(message))
+        return int(value)
+
+    def _framed(self, call: Call, n: int, metric: MetricSpec, frame: Frame) -> Frame:
         unit = self.period if call.unit == QUERY_PERIOD and self.period else call.unit
         if call.function == "prior":
             if self.period and _PERIOD_ORDER[unit] < _PERIOD_ORDER[self.period]:
                 message = (
-                    f'"{metric.name}": prior(…, {call.n}, {unit}) by {self.period}: the unit is smaller than the period'
+                    f'"{metric.name}": prior(…, {n}, {unit}) by {self.period}: the unit is smaller than the period'
                 )
                 raise UsageError(message)
-            return replace(frame, shifts=(*frame.shifts, (call.n, unit)))
+            return replace(frame, shifts=(*frame.shifts, (n, unit)))
         if call.function == "total":
             if frame.dropped == ():
                 return frame
@@ -209,7 +220,7 @@ class Measures:
             )
         if self.period is None:
             return replace(frame, window=Window("running"))
-        return replace(frame, window=Window(call.function, call.n, unit))
+        return replace(frame, window=Window(call.function, n, unit))
 
     def _present(self, tree: exp.Expr) -> exp.Expr:
         """`tree`, NULL where the moved period has no rows: a count there would be 0, and is unknown."""

@@ -14,7 +14,7 @@ from kpiengine.formula import Call, Formula, Reference, parse_formula
 from kpiengine.functions import function_name
 from kpiengine.model import Model, OutOfReach
 from kpiengine.plan.dimensions import Dimension, finest_period, read_dimensions
-from kpiengine.plan.expressions import any_of, column, date_literal, is_null
+from kpiengine.plan.expressions import any_of, column, date_literal, filled_in, is_null
 from kpiengine.plan.facts import Fact, FactBinder
 from kpiengine.plan.frames import Measure
 from kpiengine.plan.kinds import Collect, KindBinder
@@ -158,13 +158,8 @@ class _Planner:
             formula = parse_formula(Text(text), "--having")
         except DefinitionError as error:
             raise UsageError(*error.problems) from None
-        tree = formula.tree.copy()
         values = [self._having_value(atom, formula, number, owner) for number, atom in enumerate(formula.atoms)]
-        if isinstance(tree, exp.Placeholder):
-            return values[int(tree.name)]
-        for node in list(tree.find_all(exp.Placeholder)):
-            node.replace(values[int(node.name)])
-        return tree
+        return filled_in(formula.tree, values)
 
     def _having_value(self, atom: object, formula: Formula, number: int, owner: MetricSpec) -> exp.Expr:
         if isinstance(atom, Reference):
@@ -233,7 +228,7 @@ class _Planner:
             dropped = len(self.dimensions) - len(kept)
             columns.append(Named(TOTALS, exp.cast(exp.Literal.number(dropped), "BIGINT")))
         for name, tree in self.columns.trees.items():
-            columns.append(Named(name, _with_values(tree, level.measures)))
+            columns.append(Named(name, filled_in(tree, level.measures)))
         return Select("", level.step, tuple(columns), level.links)
 
     def _dimension(self, dimension: Dimension, level: LevelResult, kept: bool) -> list[Named]:
@@ -298,15 +293,6 @@ def _as_day(key: exp.Expr, period: str | None) -> exp.Expr:
 
 def _wrapped(tree: exp.Expr) -> exp.Expr:
     return exp.paren(tree.copy(), copy=False) if isinstance(tree, exp.Binary | exp.Unary) else tree.copy()
-
-
-def _with_values(tree: exp.Expr, values: dict[int, exp.Expr]) -> exp.Expr:
-    if isinstance(tree, exp.Placeholder):
-        return values[int(tree.name)].copy()
-    new = tree.copy()
-    for node in list(new.find_all(exp.Placeholder)):
-        node.replace(values[int(node.name)].copy())
-    return new
 
 
 def _measure_names(found: Sequence[Measure | ConstantTarget]) -> dict[int, str]:
