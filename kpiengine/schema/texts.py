@@ -10,6 +10,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "description": "What the project is about.",
         "timezone": "Timestamps with a zone are cut into days here: Europe/Berlin. Default: UTC.",
         "calendar": "gregorian, jalali, {fiscal: {starts: april}}, or one that a plugin brings.",
+        "language": "The language of labels and period names where a project has several: en, fa.",
         "week_starts": "The first day of a week. Default: the calendar's.",
         "engine": "What runs the queries, with its settings: {duckdb: {memory_limit: 8GB}}.",
         "sources": "Where the rows come from, by name.",
@@ -68,6 +69,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "compare": "Each metric a period before: prior-year.",
         "as_of": "As if no row later than this day existed.",
         "timezone": "Another time zone than the project's.",
+        "language": "The language of labels: fa, en.",
         "set": "Values of parameters.",
     },
     "export": {

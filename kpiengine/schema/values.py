@@ -53,6 +53,12 @@ def scalars() -> Schema:
     return {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
 
 
+def parameters() -> Schema:
+    """Name → single value, or a list of them."""
+    single: Schema = {"type": ["string", "number", "boolean", "null"]}
+    return {"type": "object", "additionalProperties": {"anyOf": [single, {"type": "array", "items": single}]}}
+
+
 _BY_READER: Mapping[object, Callable[[], Schema]] = {
     fields.text: text,
     fields.word: text,
@@ -64,6 +70,7 @@ _BY_READER: Mapping[object, Callable[[], Schema]] = {
     fields.flag: flag,
     fields.translated: translated,
     fields.scalars: scalars,
+    fields.parameters: parameters,
 }
 
 

@@ -71,12 +71,15 @@ QUERY_FIELDS = {
     "until": Field(word),
     "order": Field(names),
     "limit": Field(count),
+    "per": Field(names),
     "totals": Field(flag),
     "fill": Field(flag),
     "complete": Field(flag),
     "targets": Field(flag),
+    "compare": Field(word),
     "as_of": Field(word),
     "timezone": Field(word),
+    "language": Field(word),
     "set": Field(scalars),
 }
 """What a query may say in a file. Dates stay texts, since they may be `-90d` or `jalali:1405-01-01`."""

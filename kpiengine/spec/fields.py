@@ -181,6 +181,17 @@ def scalars(node: Node, site: Site) -> dict[str, Any] | Missing:
     return plain(node, dates=True)  # type: ignore[no-any-return]
 
 
+def parameters(node: Node, site: Site) -> dict[str, Any] | Missing:
+    """A mapping of names to single values or lists of them."""
+    if not isinstance(node, MappingNode):
+        return site.wrong(node, "a mapping of names to values")
+    for name, item in node.items.items():
+        for value in item.items if isinstance(item, SequenceNode) else [item]:
+            if not isinstance(value, ScalarNode):
+                return site.problem(value, f'gives "{name}" {called(value)}, and takes values and lists of them')
+    return plain(node, dates=True)  # type: ignore[no-any-return]
+
+
 def entries(node: Node | None, what: str, problems: list[Problem]) -> list[tuple[str, ScalarNode, Node]]:
     """The named entries of a section (`metrics:`): name, its node, what stands under it. Names are checked, and no
     two may differ by case alone."""

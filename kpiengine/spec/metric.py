@@ -13,8 +13,8 @@ from kpiengine.spec.fields import (
     choice,
     names,
     number,
+    parameters,
     read_fields,
-    scalars,
     text,
     texts,
     translated,
@@ -76,7 +76,7 @@ SHARED_FIELDS = {
     "tags": Field(words, may_be_empty=True),
     "kind": Field(word),
     "extends": Field(word),
-    "parameters": Field(scalars, may_be_empty=True),
+    "parameters": Field(parameters, may_be_empty=True),
 }
 """Keys that every metric takes."""
 KIND_MAY_TAKE = {"unit"}
