@@ -19,7 +19,7 @@ from kpiengine.plan.kinds import KindBinder, option_values
 from kpiengine.plan.measures import Measures
 from kpiengine.plan.scans import Workspace
 from kpiengine.query import Query
-from kpiengine.spec import MetricSpec
+from kpiengine.spec import JoinSpec, MetricSpec
 from kpiengine.sql import in_dialect
 
 
@@ -128,52 +128,72 @@ class Catalogue:
 
     # -- what is wrong
 
-    def check(self) -> builtins.list[Problem]:
-        """Every problem of sources, metrics and exports that shows without reading rows."""
+    def check(self, unreadable: bool = True) -> builtins.list[Problem]:
+        """Every problem of sources, metrics and exports that shows without reading rows.
+
+        With `unreadable`, sources whose data cannot be opened are among them; their metrics are checked in any case.
+        """
+        model, of_sources = self.model.loosely_bound()
+        return Catalogue(model, self._plan, self._statement)._check(of_sources, unreadable)
+
+    def _check(self, of_sources: Mapping[str, builtins.list[Problem]], unreadable: bool) -> builtins.list[Problem]:
         problems: builtins.list[Problem] = []
-        broken: set[str] = set()
-        for name, source in self.model.spec.sources.items():
-            problems += [
-                Problem(
-                    j.place, f'join "{j.name}": there is no source "{j.to}"{suggest(j.to, self.model.spec.sources)}'
-                )
-                for j in source.joins.values()
-                if j.to not in self.model.spec.sources
-            ]
-            try:
-                self.model.source(name)
-                self._check_joins(name, problems)
-            except KpiError as error:
-                broken.add(name)
-                problems += error.problems
+        unread: set[str] = set()
+        for name, found in of_sources.items():
+            if self.model.is_bound(name):
+                problems += found
+            else:
+                unread.add(name)
+                problems += found if unreadable else []
+            self._check_joins(name, problems)
+        lost = {f'unknown column "{c}"' for n in of_sources for c in self._lost_columns(n)}
         for metric in self.model.metrics.values():
-            problems += self._wrong(self.model.metric(metric.name), broken)
+            wrong = self._wrong(self.model.metric(metric.name), unread, of_sources)
+            problems += [p for p in wrong if not any(echo in p.message for echo in lost)]
         for export in self.model.spec.exports.values():
-            problems += self._wrong_export(export.name, broken)
+            problems += self._wrong_export(export.name)
         return sorted(dict.fromkeys(problems))
 
-    def _check_joins(self, name: str, problems: builtins.list[Problem]) -> None:
+    def _lost_columns(self, name: str) -> builtins.list[str]:
+        """Mapped columns that could not be bound; what is said of them has been said."""
+        if not self.model.is_bound(name):
+            return []
         source = self.model.source(name)
+        return [c for c in source.spec.columns if source.find(c) is None]
+
+    def _check_joins(self, name: str, problems: builtins.list[Problem]) -> None:
+        specs = self.model.spec.sources
         space = self._space()
-        for join in source.spec.joins.values():
-            try:
-                space.join_key(join, source, self.model.source(join.to))
-            except OutOfReach as out:
-                problems.append(Problem(join.place, str(out)))
-            except DataError as error:
-                problems += [Problem(join.place, p.message) for p in error.problems]
-            except DefinitionError:
-                continue  # told of its source
+        for join in specs[name].joins.values():
+            if join.to not in specs:
+                message = f'join "{join.name}": there is no source "{join.to}"{suggest(join.to, specs)}'
+                problems.append(Problem(join.place, message))
+            elif self._can_be_joined(name, join):
+                try:
+                    space.join_key(join, self.model.source(name), self.model.source(join.to))
+                except OutOfReach as out:
+                    problems.append(Problem(join.place, str(out)))
+                except DataError as error:
+                    problems += [Problem(join.place, p.message) for p in error.problems]
+
+    def _can_be_joined(self, name: str, join: JoinSpec) -> bool:
+        """Whether both sides could be opened and the columns are there, so that their types can be compared."""
+        if not self.model.is_bound(name) or not self.model.is_bound(join.to):
+            return False
+        return all(self.model.source(name).find(column) is not None for column in join.on)
 
     def _space(self) -> Workspace:
         return Workspace(
             self.model, self.model.spec.timezone, None, KindBinder(self.model, self.model.spec.timezone, None)
         )
 
-    def _wrong(self, metric: MetricSpec, broken: set[str]) -> Sequence[Problem]:
-        if metric.library is not None and any(self.needs(metric)):
+    def _wrong(
+        self, metric: MetricSpec, unread: set[str], of_sources: Mapping[str, builtins.list[Problem]]
+    ) -> Sequence[Problem]:
+        sources = set(self._sources(metric, ()))
+        if metric.library is not None and (any(self.needs(metric)) or any(of_sources.get(s) for s in sources)):
             return ()
-        if any(source in broken for source in self._sources(metric, ())):
+        if sources & unread:
             return self._unparsed(metric)
         try:
             if metric.kind:
@@ -182,7 +202,8 @@ class Catalogue:
             measures = Measures(self.model, "month")
             measures.metric(metric.name)
             FactBinder(self._space(), Query((metric.name,)), ()).bind(measures.found)
-            FactBinder(self._space(), Query((metric.name,)), read_dimensions(metric.grain)).bind(measures.found)
+            if metric.grain and not any(of_sources.get(s) for s in sources):
+                FactBinder(self._space(), Query((metric.name,)), read_dimensions(metric.grain)).bind(measures.found)
         except DefinitionError as error:
             return error.problems
         except UsageError as error:
@@ -202,7 +223,7 @@ class Catalogue:
             return error.problems
         return ()
 
-    def _wrong_export(self, name: str, broken: set[str]) -> Sequence[Problem]:
+    def _wrong_export(self, name: str) -> Sequence[Problem]:
         export = self.model.spec.exports[name]
         problems: builtins.list[Problem] = []
         for asked in export.metrics:

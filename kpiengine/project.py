@@ -66,7 +66,7 @@ class Project:
         metrics, problems = resolve_extends(spec.metrics, library, plugins)
         problems += self._calendar_problems(spec)
         self.metrics: Mapping[str, MetricSpec] = {**library, **metrics}
-        targets = target_sources(self.metrics, lambda path: _name(plugins.connector_for(path)), problems)
+        targets = target_sources(self.metrics, lambda path: _name(plugins.connector_for(path)), spec.sources, problems)
         if problems:
             raise DefinitionError(*problems)
         self.spec = replace(spec, sources={**spec.sources, **targets})
@@ -81,8 +81,17 @@ class Project:
         except DefinitionError as error:
             raise DefinitionError(*problems, *error.problems) from None
         if problems:
-            raise DefinitionError(*problems)
+            raise DefinitionError(*problems, *project._found_further())
         return project
+
+    def _found_further(self) -> builtins.list[Problem]:
+        """Problems of what could be read, beside those that kept the project from opening.
+
+        A message about a thing that could not be read is only their echo, and is left out.
+        """
+        echoes = [f'"{name}"' for name in self.spec.broken]
+        with self:
+            return [p for p in self._catalogue.check(unreadable=False) if not any(echo in p.message for echo in echoes)]
 
     @staticmethod
     def _library(plugins: Plugins) -> tuple[dict[str, MetricSpec], list[Problem]]:
@@ -218,7 +227,7 @@ class Project:
         try:
             return self._plan(query)
         except DefinitionError as error:
-            others = [p for p in self._catalogue.check() if p.place.line]
+            others = [p for p in self._catalogue.check(unreadable=False) if p.place.line]
             raise DefinitionError(*error.problems, *others) from None
 
     def _plan(self, query: Query) -> Plan:

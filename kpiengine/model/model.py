@@ -13,7 +13,7 @@ from kpiengine.errors import DataError, DefinitionError, Place, Problem, UsageEr
 from kpiengine.formula import Formula, parse_formula
 from kpiengine.kind import Kind
 from kpiengine.model.paths import OutOfReach, Path, find_path
-from kpiengine.model.source import Catalog, Source, bind_source
+from kpiengine.model.source import Catalog, Source, bind_as_far, bind_source
 from kpiengine.spec import MetricSpec, ProjectSpec
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql
@@ -66,6 +66,20 @@ class Model:
         )
         model._sources = self._sources
         return model
+
+    def loosely_bound(self) -> tuple[Model, dict[str, list[Problem]]]:
+        """A model in which sources are bound as far as they can be, and the problems of each source.
+
+        It is for looking for further problems only. A source that cannot be read at all is not in it.
+        """
+        model = Model(self.spec, self._metrics, self._kinds, self.catalog, self.calendar, self.parameters)
+        problems: dict[str, list[Problem]] = {}
+        for name, spec in self.spec.sources.items():
+            try:
+                model._sources[name], problems[name] = bind_as_far(spec, self.catalog)
+            except (DataError, DefinitionError) as error:
+                problems[name] = list(error.problems)
+        return model, problems
 
     @property
     def metrics(self) -> Mapping[str, MetricSpec]:
@@ -190,6 +204,10 @@ class Model:
         known = self.spec.sources
         return f'there is no source "{name}"; kpi.yaml has: {listing(known)}{suggest(name, known)}'
 
+    def is_bound(self, name: str) -> bool:
+        """Whether a source has been bound already."""
+        return name in self._sources
+
     def source_of(self, metric: MetricSpec) -> Source:
         """The source that a metric aggregates."""
         place = metric.places.get("source", metric.place)
@@ -228,8 +246,8 @@ class Model:
         """The metric's own filters, parsed, names not yet bound, parameters filled in."""
         if metric.name not in self._filters:
             what = f'filter of "{metric.name}"'
-            self._filters[metric.name] = tuple(self.filled(parse_sql(text, what), metric) for text in metric.filters)
-        return self._filters[metric.name]
+            self._filters[metric.name] = tuple(parse_sql(text, what) for text in metric.filters)
+        return tuple(self.filled(sql, metric) for sql in self._filters[metric.name])
 
     def filled(self, sql: Sql, metric: MetricSpec) -> Sql:
         """`sql` with each `$name` replaced by the value of that parameter, as a literal."""
@@ -238,7 +256,9 @@ class Model:
         tree = sql.tree.copy()
         for node in list(tree.find_all(exp.Parameter, exp.Placeholder)):
             value = self.parameter(node.name, metric, sql, node)
-            if node is tree:
+            if isinstance(node.parent, exp.In) and node.arg_key == "field":
+                tree = _among(tree, node.parent, value)
+            elif node is tree:
                 tree = value
             else:
                 node.replace(value)
@@ -254,3 +274,16 @@ class Model:
         if isinstance(value, list | tuple):
             return exp.Tuple(expressions=[exp.convert(v) for v in value])
         return exp.convert(value)
+
+
+def _among(tree: exp.Expr, test: exp.In, value: exp.Expr) -> exp.Expr:
+    """`tree` in which `x in $words` stands for one word, several, or none, which nothing is among."""
+    words = value.expressions if isinstance(value, exp.Tuple) else [value]
+    if words:
+        test.set("expressions", words)
+        test.set("field", None)
+        return tree
+    if test is tree:
+        return exp.false()
+    test.replace(exp.false())
+    return tree

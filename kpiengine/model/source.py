@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sqlglot import exp
@@ -193,6 +193,17 @@ _RESERVED = frozenset(
 
 def bind_source(spec: SourceSpec, catalog: Catalog) -> Source:
     """The source with its columns typed. Raises DefinitionError, or DataError for one that cannot be read."""
+    source, problems = bind_as_far(spec, catalog)
+    if problems:
+        raise DefinitionError(*problems)
+    return source
+
+
+def bind_as_far(spec: SourceSpec, catalog: Catalog) -> tuple[Source, list[Problem]]:
+    """The source as far as it can be bound, without the columns, filters and time that are wrong, and its problems.
+
+    Raises DataError for one that cannot be read.
+    """
     raw = dict(catalog.schema(spec))
     by_lower = {name.lower(): Column(name, kind, quoted(name)) for name, kind in raw.items()}
     problems: list[Problem] = []
@@ -210,10 +221,15 @@ def bind_source(spec: SourceSpec, catalog: Catalog) -> Source:
     ordered = {n.lower(): columns[n.lower()] for n in [*spec.columns, *raw] if n.lower() in columns}
     source = Source(spec, ordered, raw=raw)
     filters = _filters(source, catalog, problems)
-    problems += _names(source)
-    if problems:
-        raise DefinitionError(*problems)
-    return Source(spec, ordered, filters, raw)
+    wrong_names = list(_names(source))
+    if wrong_names and spec.time and (source.find(spec.time) is None or not is_temporal(_type_of(source, spec.time))):
+        spec = replace(spec, time=None)
+    return Source(spec, ordered, filters, raw), problems + wrong_names
+
+
+def _type_of(source: Source, name: str) -> str:
+    column = source.find(name)
+    return column.type if column is not None else ""
 
 
 def _mapped(text: Text, name: str, source: str, raw: Mapping[str, str], by_lower: Mapping[str, Column]) -> Sql:
