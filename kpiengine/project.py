@@ -353,7 +353,7 @@ class Project:
 
     def check(self, data: bool = False) -> builtins.list[Problem]:
         """Every problem of the project's definitions; with `data`, of its rows too."""
-        problems = [*self.library_problems, *self._catalogue.check()]
+        problems = self._catalogue.check()
         if data:
             from kpiengine.datacheck import check_data
 
