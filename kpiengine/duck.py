@@ -30,12 +30,15 @@ class DuckSession:
         self._arrow: dict[str, Any] = {}
         self._attached: dict[str, Path] = {}
         self._running: set[duckdb.DuckDBPyConnection] = set()
+        self._typing: duckdb.DuckDBPyConnection | None = None
 
     def close(self) -> None:
         """Closes the database; what it spilled to disk is removed."""
         for cursor in list(self._running):
             cursor.close()
         self._running.clear()
+        if self._typing is not None:
+            self._typing.close()
         self._connection.close()
 
     def interrupt(self) -> None:
@@ -103,7 +106,10 @@ class DuckSession:
     def _types(self, columns: Mapping[str, str], expressions: Sequence[exp.Expr]) -> list[str]:
         named = [exp.alias_(e.copy(), f"e{n}") for n, e in enumerate(expressions)]
         query = exp.select(*named).from_(empty(columns).subquery("t"))
-        return list(self.query_columns(query).values())
+        if self._typing is None:  # one for all: it sees no tables, and a cursor a question costs more than the answer
+            self._typing = self._connection.cursor()
+        described = self._typing.execute(exp.Describe(this=query).sql("duckdb")).fetchall()
+        return [str(row[1]) for row in described]
 
     # -- running
 
