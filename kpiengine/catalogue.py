@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from kpiengine.errors import DataError, DefinitionError, KpiError, Place, Problem, UsageError, suggest
+from kpiengine.errors import DataError, DefinitionError, KpiError, Place, Problem, UsageError, listing, suggest
 from kpiengine.functions import KEYED_FUNCTIONS, function_name
 from kpiengine.model import Model, OutOfReach
 from kpiengine.plan import Plan
@@ -195,6 +195,9 @@ class Catalogue:
             return ()
         if sources & unread:
             return self._unparsed(metric)
+        waiting = list(self._waiting(metric)) if metric.library is None else []
+        if waiting:
+            return waiting
         try:
             if metric.kind:
                 KindBinder(self.model, self.model.spec.timezone, None).check(metric)
@@ -212,6 +215,21 @@ class Catalogue:
         except DataError:
             return ()  # told of its source
         return ()
+
+    def _waiting(self, metric: MetricSpec) -> Iterator[Problem]:
+        """Library metrics that a metric of the project names, and that wait for something to be mapped."""
+        if metric.kind:
+            return
+        try:
+            references = list(self.model.formula(metric).references())
+        except DefinitionError:
+            return  # told when the metric itself is looked at
+        for reference in references:
+            found = self.model.find_metric(reference.name)
+            lacking = list(dict.fromkeys(self.needs(found))) if found is not None and found.library else []
+            if found is not None and lacking:
+                told = f'"{found.name}" in formula of "{metric.name}" waits for {listing(lacking)}'
+                yield reference.sql.problem(f"{told}: map it in kpi.yaml, or define {found.name} in the project")
 
     def _unparsed(self, metric: MetricSpec) -> Sequence[Problem]:
         """Problems of a metric's own texts, for one whose source cannot be opened."""
