@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_kinds() -> Iterable[type[Kind]]:
-    """The kind `rfm`."""
+    """The kinds `rfm` and `rfm_migration`."""
     from kpiengine_plugins.rfm.kind import Rfm
+    from kpiengine_plugins.rfm.migration import RfmMigration
 
-    return [Rfm]
+    return [Rfm, RfmMigration]

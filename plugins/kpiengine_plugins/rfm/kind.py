@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from sqlglot import exp
 
 from kpiengine.kind import Cte, Kind, KindColumn, KindContext, KindOption, KindTable
+from kpiengine_plugins.orders import as_of_option, counted_orders, date, not_later, summed
 from kpiengine_plugins.rfm.segments import (
     DEFAULT_SCALE,
     DEFAULT_SEGMENTS,
@@ -34,9 +35,6 @@ SCORES = ("r", "f", "m")
 
 STEPS = ("customers", "last_day", "measures", "edges", "scores", "segments")
 """What the common table expressions hold; each is named after the metric and this."""
-
-INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "BOOLEAN")
-"""Types whose sum is a BIGINT; that of the wider ones is left as the engine makes it."""
 
 _TITLES = {
     "recency": {"en": "Recency (days)", "fa": "روز از آخرین خرید"},
@@ -82,7 +80,7 @@ class Rfm(Kind):
             return {"scale": f"scale must be a whole number from {SCALES[0]} to {SCALES[-1]}, not {scale}"}
         problems = {"bins": _bins_problem(options, scale)}
         try:
-            _as_of(options)
+            as_of_option(options)
         except ValueError:
             problems["as_of"] = f'as_of must be a date such as 2026-03-31, not "{options["as_of"]}"'
         try:
@@ -108,27 +106,37 @@ class Rfm(Kind):
 
     def compile(self, context: KindContext) -> KindTable:
         """Customers, their measures, the scores' edges where quantiles make them, scores, segments."""
-        name, options = context.name, context.options
-        names = {step: f"{name}_{step}" for step in STEPS}
-        as_of = context.as_of or _as_of(options)
-        steps = [Cte(names["customers"], _customers(context, as_of))]
-        if as_of is None:
-            newest = exp.select(exp.func("MAX", exp.column("last_day")).as_("newest"))
-            steps.append(Cte(names["last_day"], newest.from_(names["customers"])))
-        steps.append(Cte(names["measures"], _measures(names, as_of)))
-        if options.get("method", "quantile") == "quantile":
-            steps.append(Cte(names["edges"], _edges(names["measures"], options["scale"])))
-        steps.append(Cte(names["scores"], _scores(names, options)))
-        steps.append(Cte(names["segments"], _segments(names["scores"], context)))
-        return KindTable(tuple(steps), _columns(context.entity, options), (context.entity,))
+        as_of = context.as_of or as_of_option(context.options)
+        steps = segment_steps(context, context.name, None if as_of is None else date(as_of))
+        return KindTable(tuple(steps), _columns(context.entity, context.options), (context.entity,))
 
 
-def _columns(customer: str, options: Mapping[str, Any]) -> tuple[KindColumn, ...]:
+def segment_steps(context: KindContext, name: str, as_of: exp.Expr | None) -> list[Cte]:
+    """The steps from a kind's rows to its customers' segments on the day `as_of`, their names beginning with `name`."""
+    options, names = context.options, {step: f"{name}_{step}" for step in STEPS}
+    steps = [Cte(names["customers"], _customers(context, as_of))]
+    if as_of is None:
+        newest = exp.select(exp.func("MAX", exp.column("last_day")).as_("newest"))
+        steps.append(Cte(names["last_day"], newest.from_(names["customers"])))
+    steps.append(Cte(names["measures"], _measures(names, as_of)))
+    if options.get("method", "quantile") == "quantile":
+        steps.append(Cte(names["edges"], _edges(names["measures"], options["scale"])))
+    steps.append(Cte(names["scores"], _scores(names, options)))
+    steps.append(Cte(names["segments"], _segments(names["scores"], context)))
+    return steps
+
+
+def segment_labels(options: Mapping[str, Any]) -> Mapping[str, Mapping[str, str]]:
+    """Language → segment → what it is called, for the segments that the options' map gives."""
     segments = {pattern.segment for pattern in _patterns(options)} | ({OTHERS} if options.get("segments") else set())
-    labels = {
+    return {
         language: {segment: text for segment, text in texts.items() if segment in segments}
         for language, texts in LABELS.items()
     }
+
+
+def _columns(customer: str, options: Mapping[str, Any]) -> tuple[KindColumn, ...]:
+    labels = segment_labels(options)
     return (
         KindColumn(customer, entity=True),
         *(
@@ -136,13 +144,6 @@ def _columns(customer: str, options: Mapping[str, Any]) -> tuple[KindColumn, ...
             for column, label in _TITLES.items()
         ),
     )
-
-
-def _as_of(options: Mapping[str, Any]) -> dt.date | None:
-    given = options.get("as_of")
-    if isinstance(given, dt.datetime):
-        return given.date()
-    return dt.date.fromisoformat(given) if isinstance(given, str) else given
 
 
 def _patterns(options: Mapping[str, Any]) -> tuple[Pattern, ...]:
@@ -173,31 +174,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
-def _customers(context: KindContext, as_of: dt.date | None) -> exp.Select:
-    customer, day, amount = exp.column("customer"), context.day("time"), exp.column("amount")
-    counted: exp.Expr = exp.Count(this=exp.Star())
-    if context.options.get("order"):
-        counted = exp.Count(this=exp.Distinct(expressions=[exp.column("purchase")]))
-    spent: exp.Expr = exp.func("COALESCE", exp.func("SUM", amount), exp.Literal.number(0))
-    if context.types.get("amount", "").upper() in INTEGERS:
-        spent = exp.cast(spent, "BIGINT")
-    query = (
-        exp.select(customer, exp.func("MAX", day).as_("last_day"), counted.as_("frequency"), spent.as_("monetary"))
-        .from_(context.rows)
-        .where(exp.Not(this=customer.is_(exp.null())))
-        .group_by(customer)
-    )
-    if as_of is None:
-        return query
-    until = exp.cast(exp.Literal.string(as_of.isoformat()), "DATE")
-    return query.where(exp.or_(exp.LTE(this=day.copy(), expression=until), day.copy().is_(exp.null())))
+def _customers(context: KindContext, as_of: exp.Expr | None) -> exp.Select:
+    customer, day = exp.column("customer"), context.day("time")
+    measures = {"last_day": exp.func("MAX", day), "frequency": counted_orders(context), "monetary": summed(context)}
+    query = exp.select(customer, *(measure.as_(name) for name, measure in measures.items())).from_(context.rows)
+    return query.where(exp.Not(this=customer.is_(exp.null())), *not_later(day, as_of)).group_by(customer)
 
 
-def _measures(names: Mapping[str, str], as_of: dt.date | None) -> exp.Select:
+def _measures(names: Mapping[str, str], as_of: exp.Expr | None) -> exp.Select:
     """Recency beside the sums: whole days to `as_of`, or one more than to the newest row's day."""
-    last: exp.Expr = exp.column("newest")
-    if as_of is not None:
-        last = exp.cast(exp.Literal.string(as_of.isoformat()), "DATE")
+    last: exp.Expr = exp.column("newest") if as_of is None else as_of.copy()
     days: exp.Expr = exp.DateDiff(this=last, expression=exp.column("last_day"), unit=exp.var("DAY"))
     if as_of is None:
         days = exp.Add(this=days, expression=exp.Literal.number(1))
