@@ -138,6 +138,9 @@ def test_wheel_asks_for_no_upper_bound_and_no_numpy(wheel: zipfile.ZipFile) -> N
 # -- lock files -------------------------------------------------------------------------------------------------------
 
 
+LOCKS = ["runtime.txt", "dev.txt", "data.txt"]
+
+
 def pins(lock: str) -> dict[str, list[Requirement]]:
     """The pinned requirements of a lock file, by name: several where they depend on the Python version."""
     text = (ROOT / "requirements" / lock).read_text("utf-8").replace("\\\n", " ")
@@ -154,13 +157,15 @@ def pins(lock: str) -> dict[str, list[Requirement]]:
 def wanted(lock: str) -> list[Requirement]:
     """What pyproject.toml asks of a lock file."""
     project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
+    if lock == "data.txt":
+        return [Requirement(text) for text in groups["data"]]
     names = {"runtime.txt": ["build"], "dev.txt": ["build", "engines", "partners", "dev"]}[lock]
     extras = [text for name in ("clv", "excel") for text in project["optional-dependencies"][name]]
     grouped = [text for name in names for text in groups[name] if isinstance(text, str)]
     return [Requirement(text) for text in [*project["dependencies"], *extras, *grouped]]
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_lock_pins_what_pyproject_asks_for(lock: str) -> None:
     locked = pins(lock)
     for requirement in wanted(lock):
@@ -170,7 +175,7 @@ def test_lock_pins_what_pyproject_asks_for(lock: str) -> None:
         assert all(version in requirement.specifier for version in versions), f"{requirement}: `make lock`"
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_lock_names_no_index(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text("utf-8")
     assert not re.search(r"https?:|file:|--(extra-)?index-url|--find-links|--trusted-host", text)

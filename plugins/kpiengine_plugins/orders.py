@@ -62,14 +62,26 @@ def as_of_option(options: Mapping[str, Any]) -> dt.date | None:
     return dt.date.fromisoformat(given) if isinstance(given, str) else given
 
 
-def not_later(day: exp.Expr, as_of: dt.date | None) -> list[exp.Expr]:
+def not_later(day: exp.Expr, as_of: dt.date | exp.Expr | None) -> list[exp.Expr]:
     """The conditions that a day is not later than `as_of`, or not known; none without an `as_of`."""
     if as_of is None:
         return []
-    return [exp.or_(exp.LTE(this=day.copy(), expression=date(as_of)), day.copy().is_(exp.null()))]
+    last = date(as_of) if isinstance(as_of, dt.date) else as_of.copy()
+    return [exp.or_(exp.LTE(this=day.copy(), expression=last), day.copy().is_(exp.null()))]
+
+
+def counted_orders(context: KindContext) -> exp.Expr:
+    """How many orders: the distinct values of the input `purchase` where the option `order` is given, else rows."""
+    if context.options.get("order"):
+        return exp.Count(this=exp.Distinct(expressions=[exp.column("purchase")]))
+    return exp.Count(this=exp.Star())
 
 
 def summed(context: KindContext, column: str = "amount") -> exp.Expr:
     """The sum of an amount (of sums of it), 0 where none is known; a BIGINT where amounts are integers."""
-    total: exp.Expr = exp.func("COALESCE", exp.Sum(this=exp.column(column)), exp.Literal.number(0))
+    return whole(context, exp.func("COALESCE", exp.Sum(this=exp.column(column)), exp.Literal.number(0)))
+
+
+def whole(context: KindContext, total: exp.Expr) -> exp.Expr:
+    """A sum of amounts, as a BIGINT where amounts are integers."""
     return exp.cast(total, "BIGINT") if context.types.get("amount", "").upper() in INTEGERS else total

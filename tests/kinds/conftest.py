@@ -109,11 +109,12 @@ def run_kind() -> Iterator[RunKind]:
 @pytest.fixture(scope="session")
 def run_on_sail() -> Iterator[RunKind]:
     """`run_kind`, by Sail in Spark's dialect."""
-    flight = pytest.importorskip("pysail.flight")
-    adbc = pytest.importorskip("adbc_driver_flightsql.dbapi")
-    server = flight.FlightSqlServer()
+    from adbc_driver_flightsql import dbapi
+    from pysail.flight import FlightSqlServer
+
+    server = FlightSqlServer()
     server.start()
-    connection = adbc.connect("grpc://{}:{}".format(*server.listening_address), autocommit=True)
+    connection = dbapi.connect("grpc://{}:{}".format(*server.listening_address), autocommit=True)
 
     def run(
         kind: type[Kind], types: Mapping[str, str], rows: Rows, options: Mapping[str, Any], **context: Any

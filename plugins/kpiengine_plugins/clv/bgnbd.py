@@ -1,8 +1,12 @@
-"""BG/NBD: how often customers buy while they are customers, and after which purchase they are none any more.
+"""BG/NBD and MBG/NBD: how often customers buy while they are ones, and after which purchase they are none any more.
 
 P. S. Fader, B. G. S. Hardie, K. L. Lee, "Counting Your Customers the Easy Way: An Alternative to the Pareto/NBD Model",
-Marketing Science 24(2), 2005. A customer buys at the rate λ ~ Gamma(r, α) and leaves after each purchase with the
-probability p ~ Beta(a, b). Times are in one unit, that of α.
+Marketing Science 24(2), 2005. A customer buys at the rate λ ~ Gamma(r, α) and leaves after each repeat purchase with
+the probability p ~ Beta(a, b). Times are in one unit, that of α.
+
+In MBG/NBD (E. P. Batislam, M. Denizel, A. Filiztekin, "Empirical Validation and Comparison of Models for Customer Base
+Analysis", International Journal of Research in Marketing 24(3), 2007) customers may leave after the first purchase,
+too: who bought x times since had `earlier` + x chances to leave, where `earlier` is 1, and 0 in BG/NBD.
 """
 
 from __future__ import annotations
@@ -33,15 +37,15 @@ class Histories:
     customers: Any
 
 
-def fit(histories: Histories) -> Estimate:
+def fit(histories: Histories, earlier: int = 0) -> Estimate:
     """r, alpha, a, b. Raises NoMaximum."""
     import numpy as np
 
     age = float(np.average(histories.age, weights=histories.customers)) or 1.0
     starts = [(0.25, age / 8, 0.8, 2.5), (1.0, age / 2, 0.3, 1.0), (3.0, age, 1.0, 5.0)]
     part = sampled((histories.repeats, histories.last, histories.age, histories.customers))
-    sample = Likelihood(Histories(*part)) if part else None
-    return estimate(Likelihood(histories), starts, NAMES, float(histories.customers.sum()), sample)
+    sample = Likelihood(Histories(*part), earlier) if part else None
+    return estimate(Likelihood(histories, earlier), starts, NAMES, float(histories.customers.sum()), sample)
 
 
 class Likelihood:
@@ -50,13 +54,14 @@ class Likelihood:
     What depends on one of x, t_x and T alone is computed once for each value that there is.
     """
 
-    def __init__(self, histories: Histories) -> None:
+    def __init__(self, histories: Histories, earlier: int = 0) -> None:
         import numpy as np
 
         self.lasts, self.last = np.unique(histories.last, return_inverse=True)
         self.ages, self.age = np.unique(histories.age, return_inverse=True)
         self.counts, self.count = np.unique(histories.repeats, return_inverse=True)
         self.repeats = histories.repeats
+        self.chances = self.counts + earlier
         self.weights = histories.customers / histories.customers.sum()
         self.weight_of_count = np.bincount(self.count, weights=self.weights)
 
@@ -66,10 +71,10 @@ class Likelihood:
         from scipy.special import gammaln, psi
 
         r, alpha, a, b = parameters = np.exp(logs)
-        x, share = self.counts, self.weight_of_count
-        by_count = gammaln(r + x) - gammaln(r) + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
-        total = psi(a + b) - psi(a + b + x)
-        slopes = np.array([share @ (psi(r + x) - psi(r)), 0.0, share @ total, share @ (total + psi(b + x) - psi(b))])
+        x, n, share = self.counts, self.chances, self.weight_of_count
+        by_count = gammaln(r + x) - gammaln(r) + gammaln(a + b) + gammaln(b + n) - gammaln(b) - gammaln(a + b + n)
+        total = psi(a + b) - psi(a + b + n)
+        slopes = np.array([share @ (psi(r + x) - psi(r)), 0.0, share @ total, share @ (total + psi(b + n) - psi(b))])
         slopes += [np.log(alpha), r / alpha, 0, 0]
         ends, of_ends = self._ends(r, alpha, a, b)
         return -float(share @ by_count + r * np.log(alpha) + ends), -(slopes + of_ends) * parameters
@@ -79,8 +84,8 @@ class Likelihood:
         import numpy as np
 
         log_age, log_last = np.log(alpha + self.ages), np.log(alpha + self.lasts)
-        rate, leaving = r + self.repeats, b + np.maximum(self.counts, 1) - 1
-        odds = np.where(self.counts > 0, np.log(a / leaving), -np.inf)
+        rate, leaving = r + self.repeats, b + np.maximum(self.chances, 1) - 1
+        odds = np.where(self.chances > 0, np.log(a / leaving), -np.inf)
         stays = -rate * log_age[self.age]
         lead = odds[self.count] - rate * log_last[self.last] - stays
         fewer = np.exp(-np.abs(lead))  # log(e^s + e^l) and the share of e^l in it, whichever is the larger
@@ -98,18 +103,18 @@ class Likelihood:
         return float(value), np.array(slopes)
 
 
-def expected_purchases(parameters: Sequence[float], repeats: float, age: Any, times: Any) -> Any:
+def expected_purchases(parameters: Sequence[float], repeats: float, age: Any, times: Any, earlier: int = 0) -> Any:
     """Purchases expected within each of `times` from now on, of customers who still are ones: ages × times.
 
     Equation 10 of the paper without its denominator, which is 1 / P(alive). The paper's closed form (a hypergeometric
     function) cancels out where a is near 1, and overflows for frequent customers; so the mean over p, which for them
-    is Beta(a, b + x) and apart from λ ~ Gamma(r + x, α + T), is taken by quadrature, where no term is below 0.
+    is Beta(a, b + chances) and apart from λ ~ Gamma(r + x, α + T), is taken by quadrature, where no term is below 0.
     """
     import numpy as np
 
     r, alpha, a, b = parameters
     reach = times[None, :] / (alpha + age[:, None])
-    chance, weight = _beta_nodes(a, b + repeats, 1e-13 / ((r + repeats + 1) * float(reach.max())))
+    chance, weight = _beta_nodes(a, b + earlier + repeats, 1e-13 / ((r + repeats + 1) * float(reach.max())))
     # (1 - (1 + p t / (α + T)) ** -(r + x)) / p, the purchases of one with this p within t
     bought = -np.expm1(-(r + repeats) * np.log1p(reach[:, :, None] * chance)) / chance
     return bought @ weight

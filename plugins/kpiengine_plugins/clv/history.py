@@ -9,11 +9,11 @@ from sqlglot import exp
 
 from kpiengine.calendar import expression
 from kpiengine.kind import Cte, KindContext
-from kpiengine_plugins.orders import date, not_later, select, summed
+from kpiengine_plugins.orders import counted_orders, date, not_later, select, summed
 
 STEPS = (
-    "customers", "days", "purchases", "spans", "last_day", "histories", "summary", "model", "forecasts", "scores",
-    "values",
+    "customers", "days", "purchases", "spans", "last_day", "histories", "summary", "model", "forecasts", "alive",
+    "scores", "values",
 )  # fmt: skip
 """What the common table expressions hold; each is named after the metric and this."""
 
@@ -85,22 +85,20 @@ def counted(context: KindContext) -> Cte:
 
 
 def valued(context: KindContext, as_of: dt.date | None, margin: float) -> list[Cte]:
-    """The steps from `customers` to `values`, over `histories`, `model` (one row) and `forecasts` (by x and T)."""
+    """The steps from `customers` to `values`, over `histories`, `model` (one row), `forecasts` (by x and T), and
+    for Pareto/NBD `alive` (by x, t_x and T)."""
     tables = _tables(context)
-    # The odds of having left; the logarithm is cut where 1 / (1 + odds) is 0 anyhow, before exp() overflows.
-    odds = expression(
-        "EXP(LEAST(LN(a / (b + GREATEST(repeats, 1) - 1)) + (r + repeats) * LN("
-        "(alpha + CAST(age AS DOUBLE) / unit) / (alpha + CAST(active AS DOUBLE) / unit)), 700))",
-        unit=exp.Literal.number(DAYS_IN[context.options["unit"]]),
-    )
     scores = select(
-        "SELECT customer, repeats, age, CASE WHEN repeats = 0 THEN 1.0e0 ELSE 1 / (1 + odds) END AS p_alive,"
-        " CASE WHEN repeats = 0 THEN p * v / (q - 1)"
-        " WHEN mean_spend > 0 THEN p * (v + repeats * mean_spend) / (p * repeats + q - 1) END AS expected_value"
-        " FROM histories CROSS JOIN model",
+        "SELECT histories.customer, histories.repeats, histories.age, chance AS p_alive,"
+        " CASE WHEN histories.repeats = 0 THEN p * v / (q - 1)"
+        " WHEN mean_spend > 0 THEN p * (v + histories.repeats * mean_spend) / (p * histories.repeats + q - 1)"
+        " END AS expected_value FROM histories CROSS JOIN model",
         tables,
-        odds=odds,
+        chance=_chance_of_being_alive(context),
     )
+    if context.options["model"] == "paretonbd":
+        same = "histories.repeats = alive.repeats AND histories.active = alive.active AND histories.age = alive.age"
+        scores = scores.join(exp.to_table(tables["alive"], alias="alive"), on=expression(same), join_type="left")
     values = select(
         "SELECT customers.customer AS entity, orders, revenue, first_order, last_order,"
         " margin * expected_value * p_alive * discounted_purchases AS clv, p_alive,"
@@ -117,6 +115,27 @@ def valued(context: KindContext, as_of: dt.date | None, margin: float) -> list[C
     ]
 
 
+def _chance_of_being_alive(context: KindContext) -> exp.Expr:
+    """The probability of being a customer yet, over `histories` and `model`, or as it stands in `alive`.
+
+    In BG/NBD nobody leaves before the first repeat purchase.
+    """
+    model = context.options["model"]
+    if model == "paretonbd":
+        return exp.column("p_alive", table="alive")
+    chances = "histories.repeats" if model == "mbgnbd" else "GREATEST(histories.repeats, 1) - 1"
+    # The odds of having left; the logarithm is cut where 1 / (1 + odds) is 0 anyhow, before exp() overflows.
+    alive = expression(
+        "1 / (1 + EXP(LEAST(LN(a / (b + chances)) + (r + histories.repeats) * LN("
+        "(alpha + CAST(histories.age AS DOUBLE) / unit) / (alpha + CAST(histories.active AS DOUBLE) / unit)), 700)))",
+        unit=exp.Literal.number(DAYS_IN[context.options["unit"]]),
+        chances=expression(chances),
+    )
+    if model == "mbgnbd":
+        return alive
+    return expression("CASE WHEN histories.repeats = 0 THEN 1.0e0 ELSE alive END", alive=alive)
+
+
 def _tables(context: KindContext) -> Mapping[str, str]:
     """The names of steps in the texts here → in the statement, where they start with the metric's."""
     return {"input": context.rows, **{step: f"{context.name}_{step}" for step in STEPS}}
@@ -124,14 +143,11 @@ def _tables(context: KindContext) -> Mapping[str, str]:
 
 def _customers(context: KindContext, as_of: dt.date | None) -> Cte:
     day, tables = context.day("time"), _tables(context)
-    counted: exp.Expr = exp.Count(this=exp.Star())
-    if context.options.get("order"):
-        counted = exp.Count(this=exp.Distinct(expressions=[exp.column("purchase")]))
     query = select(
         "SELECT customer, counted AS orders, spent AS revenue, MIN(day_of) AS first_order, MAX(day_of) AS last_order"
         " FROM input WHERE customer IS NOT NULL GROUP BY customer",
         tables,
-        counted=counted,
+        counted=counted_orders(context),
         spent=summed(context),
         day_of=day,
     )

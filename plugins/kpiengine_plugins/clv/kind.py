@@ -1,7 +1,8 @@
 """The kind `clv`: what each customer has brought to date, or is expected to bring.
 
-`historical` is SQL alone. `bgnbd` fits BG/NBD and Gamma-Gamma to a summary, and scores customers in SQL: only the
-purchases expected of one who is a customer yet are computed beside it, once for each pair of x and T.
+`historical` is SQL alone. The others fit a model of purchases (BG/NBD, MBG/NBD, Pareto/NBD) and Gamma-Gamma to a
+summary, and score customers in SQL. Computed beside it are the purchases expected of one who is a customer yet, once
+for each pair of x and T, and for Pareto/NBD the probability of being one, for each x, t_x and T.
 
 The rules that LANGUAGE leaves open: rows without a time count for orders and revenue, and a customer with no other
 rows has no expectation. Where a customer's repeat days brought 0 or less (refunds), Gamma-Gamma has no say: the
@@ -41,7 +42,7 @@ _FIT = {
 
 
 class Clv(Kind):
-    """One row a customer: `orders, revenue, first_order, last_order, clv`, and for `bgnbd` what is expected."""
+    """One row a customer: `orders, revenue, first_order, last_order, clv`, and for the models what is expected."""
 
     name: ClassVar[str] = "clv"
     tables: ClassVar[tuple[str, ...]] = ("fit",)
@@ -52,16 +53,16 @@ class Clv(Kind):
         "order": KindOption(column=True, description="What order a row belongs to; rows are orders without it."),
         "model": KindOption(
             default="historical",
-            choices=("historical", "bgnbd"),
-            description="Value to date (historical), or expected by BG/NBD and Gamma-Gamma (bgnbd).",
+            choices=("historical", "bgnbd", "mbgnbd", "paretonbd"),
+            description="Value to date (historical), or expected by BG/NBD, MBG/NBD or Pareto/NBD, with Gamma-Gamma.",
         ),
         "unit": KindOption(
-            default="week", choices=tuple(history.DAYS_IN)[::-1], description="The unit of time that bgnbd counts in."
+            default="week", choices=tuple(history.DAYS_IN)[::-1], description="The unit of time that models count in."
         ),
-        "horizon": KindOption(default="12 months", description="How far bgnbd looks ahead."),
+        "horizon": KindOption(default="12 months", description="How far models look ahead."),
         "margin": KindOption(type=float, default=1.0, description="The share of revenue that counts as value."),
         "discount": KindOption(
-            type=float, default=0.0, description="The yearly rate at which bgnbd discounts, .1 for 10 %."
+            type=float, default=0.0, description="The yearly rate at which models discount, .1 for 10 %."
         ),
         "as_of": KindOption(type=(str, dt.date), description="The last day that is seen; the last row's."),
     }
@@ -106,30 +107,33 @@ class Clv(Kind):
         margin = float(options.get("margin", 1.0))
         if options.get("model", "historical") == "historical":
             if context.table is not None:
-                raise UsageError(f'"{context.name}" fits nothing (model: historical); with model: bgnbd there is a fit')
+                raise UsageError(f'"{context.name}" fits nothing (model: historical); model: bgnbd does, for one')
             return KindTable(tuple(history.historical(context, as_of, margin)), columns, (context.entity,))
         return _expected(context, as_of, margin, columns)
 
 
 def _expected(context: KindContext, as_of: dt.date | None, margin: float, columns: tuple[KindColumn, ...]) -> KindTable:
+    chosen = str(context.options["model"])
     try:
         import scipy  # noqa: F401  (its absence is told before rows are read)
     except ImportError:
-        raise DataError(f'"{context.name}": bgnbd needs scipy; install it: pip install "kpiengine[clv]"') from None
+        raise DataError(f'"{context.name}": {chosen} needs scipy; install it: pip install "kpiengine[clv]"') from None
     if context.collect is None:
         raise UsageError(f'"{context.name}" has to see its data to fit a model, and nothing is to be run here')
     from kpiengine_plugins.clv import model
 
     histories = history.histories(context, as_of)
     summary = context.collect([*histories, history.counted(context)])
-    fit = model.fitted(context.name, summary, history.DAYS_IN[context.options["unit"]])
+    fit = model.fitted(context.name, chosen, summary, history.DAYS_IN[context.options["unit"]])
     if context.table is not None:
         return KindTable((Rows(f"{context.name}_fit", model.fit_table(fit)),), columns)
     horizon, discount = parse_span(str(context.options["horizon"])).days, float(context.options["discount"])
-    made = (
+    made = [
         Rows(f"{context.name}_model", model.model_table(fit)),
         Rows(f"{context.name}_forecasts", model.forecast_table(fit, horizon, discount)),
-    )
+    ]
+    if chosen == "paretonbd":
+        made.append(Rows(f"{context.name}_alive", model.alive_table(fit)))
     steps: tuple[Cte | Rows, ...] = (*histories, *made, *history.valued(context, as_of, margin))
     return KindTable(steps, columns, (context.entity,))
 
@@ -137,5 +141,5 @@ def _expected(context: KindContext, as_of: dt.date | None, margin: float, column
 def _columns(customer: str, options: Mapping[str, Any], table: str | None) -> tuple[KindColumn, ...]:
     if table is not None:
         return tuple(KindColumn(name, label=label) for name, label in _FIT.items())
-    titles = _TITLES | (_EXPECTED if options.get("model") == "bgnbd" else {})
+    titles = _TITLES | (_EXPECTED if options.get("model", "historical") != "historical" else {})
     return (KindColumn(customer, entity=True), *(KindColumn(name, label=label) for name, label in titles.items()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kpiengine.errors import DataError
-from kpiengine_plugins.clv import bgnbd, gammagamma
+from kpiengine_plugins.clv import bgnbd, gammagamma, paretonbd
 from kpiengine_plugins.clv.estimate import Estimate, NoMaximum
 
 if TYPE_CHECKING:
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 FEWEST_REPEATERS = 10
 """Customers with a repeat purchase below which nothing is fitted: seven parameters need some ground."""
+
+MODELS = {"bgnbd": "BG/NBD", "mbgnbd": "MBG/NBD", "paretonbd": "Pareto/NBD"}
+"""Models of purchases, by what the option `model` calls them."""
+
+EARLIER = {"bgnbd": 0, "mbgnbd": 1}
+"""For `bgnbd.fit`: the chances to leave before the first repeat purchase."""
 
 YEAR = 365.25
 MONTH = YEAR / 12
@@ -28,6 +34,10 @@ _REASONS = {
     ("b", True): "all customers seem to leave alike, or none does",
     ("a", True): "all customers seem to leave alike",
     ("b", False): "all customers seem to leave after their first repeat purchase, or none does",
+    ("s", False): "no customer seems to be lost",
+    ("s", True): "all customers seem to leave at the same rate",
+    ("beta", True): "all customers seem to leave at the same rate, or none does",
+    ("beta", False): "customers seem to leave at once or never",
     ("p", True): "each customer seems to spend the same every time",
     ("q", True): "all customers seem to spend alike",
     ("v", True): "all customers seem to spend alike",
@@ -39,8 +49,9 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Both models, fitted. `histories` have their times in the model's unit, `days` in days, for joining."""
+    """Both models, fitted. `model` is that of purchases; `histories` have their times in its unit."""
 
+    model: str
     histories: bgnbd.Histories
     purchases: Estimate
     spend: Estimate
@@ -49,28 +60,31 @@ class Fit:
     unit_days: int
 
     def parameters(self) -> dict[str, float]:
-        """r, alpha, a, b, p, q, v."""
-        names, values = (*bgnbd.NAMES, *gammagamma.NAMES), (*self.purchases.values, *self.spend.values)
+        """r, alpha, a, b (of Pareto/NBD: r, alpha, s, beta), and p, q, v."""
+        of_purchases = paretonbd.NAMES if self.model == "paretonbd" else bgnbd.NAMES
+        names, values = (*of_purchases, *gammagamma.NAMES), (*self.purchases.values, *self.spend.values)
         return dict(zip(names, values, strict=True))
 
 
-def fitted(name: str, summary: pyarrow.Table, unit_days: int) -> Fit:
+def fitted(name: str, model: str, summary: pyarrow.Table, unit_days: int) -> Fit:
     """Both models, from the rows of `history.counted`. Raises DataError, which names the metric and the cause."""
     import numpy as np
 
+    # Engines give rows in any order, and sums of floating point numbers would differ by it.
+    summary = summary.sort_by([(column, "ascending") for column in summary.column_names])
     columns = {name: summary[name].cast("float64").to_numpy() for name in summary.column_names}
     of_spend = np.isnan(columns["age"])
     times = {column: values[~of_spend] for column, values in columns.items()}
     customers = times["customers"]
     histories = bgnbd.Histories(times["repeats"], times["active"] / unit_days, times["age"] / unit_days, customers)
-    _check_counts(name, customers.sum(), customers[histories.repeats > 0].sum())
+    _check_counts(name, model, customers.sum(), customers[histories.repeats > 0].sum())
     positive = of_spend & (columns["mean_spend"] > 0) & np.isfinite(columns["mean_spend"])
     spends = gammagamma.Spends(*(columns[column][positive] for column in ("repeats", "mean_spend", "customers")))
-    _check_spends(name, spends)
+    _check_spends(name, model, spends)
     try:
-        purchases = bgnbd.fit(histories)
+        purchases = paretonbd.fit(histories) if model == "paretonbd" else bgnbd.fit(histories, EARLIER[model])
     except NoMaximum as error:
-        raise _not_fitted(name, "BG/NBD", error) from None
+        raise _not_fitted(name, MODELS[model], error) from None
     try:
         spend = gammagamma.fit(spends)
     except NoMaximum as error:
@@ -80,23 +94,23 @@ def fitted(name: str, summary: pyarrow.Table, unit_days: int) -> Fit:
             f'"{name}": the spend of customers differs so much that its mean is infinite under Gamma-Gamma '
             f"(q is {spend.values[1]:.3g}, and has to be above 1); filter out the outliers, or use model: historical"
         )
-    return Fit(histories, purchases, spend, float(spends.customers.sum()), _correlation(spends), unit_days)
+    return Fit(model, histories, purchases, spend, float(spends.customers.sum()), _correlation(spends), unit_days)
 
 
-def _check_counts(name: str, customers: float, repeaters: float) -> None:
+def _check_counts(name: str, model: str, customers: float, repeaters: float) -> None:
     if repeaters < FEWEST_REPEATERS:
         raise DataError(
-            f'"{name}": {repeaters:,.0f} of {customers:,.0f} customers bought on more than one day, and model: bgnbd '
-            f"needs {FEWEST_REPEATERS} at least; use model: historical"
+            f'"{name}": {repeaters:,.0f} of {customers:,.0f} customers bought on more than one day, and '
+            f"model: {model} needs {FEWEST_REPEATERS} at least; use model: historical"
         )
 
 
-def _check_spends(name: str, spends: gammagamma.Spends) -> None:
+def _check_spends(name: str, model: str, spends: gammagamma.Spends) -> None:
     count = float(spends.customers.sum())
     if count < FEWEST_REPEATERS:
         raise DataError(
             f'"{name}": {count:,.0f} customers with a repeat purchase spent more than 0 on their repeat days, and '
-            f"model: bgnbd needs {FEWEST_REPEATERS} at least; use model: historical"
+            f"model: {model} needs {FEWEST_REPEATERS} at least; use model: historical"
         )
     if spends.mean.max() - spends.mean.min() <= 1e-9 * spends.mean.max():
         raise DataError(
@@ -152,7 +166,7 @@ def fit_table(fit: Fit) -> pyarrow.Table:
 
 
 def model_table(fit: Fit) -> pyarrow.Table:
-    """One row: r, alpha, a, b, p, q, v."""
+    """One row: the parameters by their names."""
     import pyarrow as pa
 
     return pa.table({name: pa.array([value], pa.float64()) for name, value in fit.parameters().items()})
@@ -175,7 +189,7 @@ def forecast_table(fit: Fit, horizon_days: float, discount: float) -> pyarrow.Ta
     expected: list[Any] = []
     for repeats in np.unique(pairs[0]):
         ages = pairs[1][pairs[0] == repeats] / fit.unit_days
-        expected.append(bgnbd.expected_purchases(fit.purchases.values, float(repeats), ages, ends / fit.unit_days))
+        expected.append(_expected_purchases(fit, float(repeats), ages, ends / fit.unit_days))
     until = np.concatenate(expected)
     discounted = np.diff(until, axis=1, prepend=0.0) @ factors
     return pa.table(
@@ -184,5 +198,27 @@ def forecast_table(fit: Fit, horizon_days: float, discount: float) -> pyarrow.Ta
             "age": pa.array(pairs[1].astype("int64")),
             "purchases": pa.array(until[:, -1]),
             "discounted_purchases": pa.array(discounted),
+        }
+    )
+
+
+def _expected_purchases(fit: Fit, repeats: float, ages: Any, times: Any) -> Any:
+    if fit.model == "paretonbd":
+        return paretonbd.expected_purchases(fit.purchases.values, repeats, ages, times)
+    return bgnbd.expected_purchases(fit.purchases.values, repeats, ages, times, EARLIER[fit.model])
+
+
+def alive_table(fit: Fit) -> pyarrow.Table:
+    """`repeats`, `active`, `age` (days), `p_alive`: of Pareto/NBD, whose probability is an integral, no formula."""
+    import numpy as np
+    import pyarrow as pa
+
+    times = {"active": fit.histories.last, "age": fit.histories.age}
+    days = {name: np.rint(values * fit.unit_days).astype("int64") for name, values in times.items()}
+    return pa.table(
+        {
+            "repeats": pa.array(fit.histories.repeats.astype("int64")),
+            **{name: pa.array(values) for name, values in days.items()},
+            "p_alive": pa.array(paretonbd.probabilities_alive(fit.purchases.values, fit.histories)),
         }
     )
