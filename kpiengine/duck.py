@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
+import shutil
+import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,35 +16,94 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from kpiengine.errors import DataError, EngineError, KpiError
+from kpiengine.errors import DataError, DefinitionError, EngineError, KpiError, Problem, listing, suggest
 from kpiengine.model import TypeFault
 from kpiengine.model.source import quoted
+from kpiengine.spec import Option
 
 BATCH_ROWS = 100_000
 
+_ALWAYS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_OURS = frozenset(
+    [
+        "TimeZone",
+        "Calendar",
+        "access_mode",
+        "allow_community_extensions",
+        "allow_unsigned_extensions",
+        "autoinstall_known_extensions",
+        "autoload_known_extensions",
+        "default_collation",
+        "default_null_order",
+        "default_order",
+        "enable_external_access",
+        "file_search_path",
+        "ieee_floating_point_ops",
+        "integer_division",
+        "lock_configuration",
+        "old_implicit_casting",
+        "python_enable_replacements",
+        "schema",
+        "search_path",
+    ]
+)
+"""Settings that a project does not set: on these, answers and the lock-down stand."""
+
 
 class DuckSession:
-    """A DuckDB database in memory. `settings` are DuckDB's own (`memory_limit`, `threads`, `temp_directory`)."""
+    """A DuckDB database in memory. `settings` are DuckDB's own (`memory_limit`, `threads`, `temp_directory`).
 
-    def __init__(self, root: Path, timezone: str, settings: Mapping[str, Any] | None = None) -> None:
-        self.root = root
-        self.timezone = timezone
-        config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, **dict(settings or {})}
+    What does not fit into memory is written to a folder of its own under the system's for temporary files.
+    Raises DefinitionError for a setting that DuckDB does not have, or does not take.
+    """
+
+    def __init__(self, root: Path, timezone: str, settings: Mapping[str, Option] | None = None) -> None:
+        self._connection = duckdb.connect(":memory:", config=dict(_ALWAYS))
+        self._spill = Path(tempfile.gettempdir()) / f"kpi-spill-{os.getpid()}-{secrets.token_hex(4)}"
+        self._set("temp_directory", str(self._spill))
+        for name, option in (settings or {}).items():
+            self._set_given(name, option, root)
         with engine_errors():
-            self._connection = duckdb.connect(":memory:", config=config)
+            self._set("TimeZone", timezone)
+        self._set("python_enable_replacements", False)
+        self._set("file_search_path", str(root).replace(",", "\\,"))
+        self._set("lock_configuration", True)
         self._arrow: dict[str, Any] = {}
         self._attached: dict[str, Path] = {}
         self._running: set[duckdb.DuckDBPyConnection] = set()
         self._typing: duckdb.DuckDBPyConnection | None = None
+        self._one_at_a_time = threading.RLock()  # for connections that queries share; each query has one of its own
+        self._closed = False
+
+    def _set(self, name: str, value: Any) -> None:
+        item = exp.SetItem(this=exp.EQ(this=exp.column(name), expression=exp.convert(value)), kind="GLOBAL")
+        self._connection.execute(exp.Set(expressions=[item]).sql("duckdb"))
+
+    def _set_given(self, name: str, option: Option, root: Path) -> None:
+        known = {str(row[0]) for row in self._connection.execute("SELECT name FROM duckdb_settings()").fetchall()}
+        allowed = known - _OURS
+        if name not in allowed:
+            message = f'DuckDB has no setting "{name}"{suggest(name, allowed)}'
+            if name in known:
+                message = f'"{name}" is not to be set: it would change what metrics mean, or what they may reach'
+            raise DefinitionError(Problem(option.key, message))
+        value = str(root / str(option.value)) if name == "temp_directory" else option.value
+        try:
+            self._set(name, value)
+        except duckdb.Error as error:
+            reason = _without_kind(str(error).split("\n", 1)[0])
+            raise DefinitionError(Problem(option.place, f"{name} of DuckDB: {reason}")) from None
 
     def close(self) -> None:
         """Closes the database; what it spilled to disk is removed."""
+        self._closed = True
         for cursor in list(self._running):
             cursor.close()
         self._running.clear()
         if self._typing is not None:
             self._typing.close()
         self._connection.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
 
     def interrupt(self) -> None:
         """Stops what runs, from another thread."""
@@ -47,14 +111,17 @@ class DuckSession:
             cursor.interrupt()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection for one query, in the project's time zone, with the bound Arrow objects in sight."""
-        cursor = self._connection.cursor()
-        cursor.execute("SET TimeZone = ?", [self.timezone])
-        cursor.execute("SET python_enable_replacements = false")
-        cursor.execute("SET file_search_path = ?", [str(self.root).replace(",", "\\,")])
-        for name, value in self._arrow.items():
+        """A connection for one query, with the bound Arrow objects in sight."""
+        cursor = self._cursor()
+        for name, value in list(self._arrow.items()):
             cursor.register(name, value)
         return cursor
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        if self._closed:
+            raise EngineError("the project is closed; open it again to ask it")
+        with self._one_at_a_time:
+            return self._connection.cursor()
 
     def bind(self, name: str, value: Any) -> None:
         """Makes an Arrow table, reader or dataset readable as a table of that name."""
@@ -64,13 +131,20 @@ class DuckSession:
         """Attaches a database file, read-only, once."""
         if self._attached.get(name) == path:
             return
-        statement = exp.Attach(
-            this=exp.alias_(exp.Literal.string(str(path)), exp.to_identifier(name, quoted=True)),
-            expressions=[exp.AttachOption(this=exp.var("READ_ONLY"))],
-        )
-        with engine_errors(f'database "{path}" cannot be attached'):
-            self._connection.execute(statement.sql("duckdb"))
+        with self._one_at_a_time, engine_errors(f'database "{path}" cannot be attached'):
+            self._connection.execute(_attach(name, path).sql("duckdb"))
         self._attached[name] = path
+
+    def preamble(self, query: exp.Query) -> str:
+        """What has to run before a query in another DuckDB, line by line: its databases attached.
+
+        What DuckDB cannot read by itself is named in a comment.
+        """
+        tables = {(table.catalog, table.name): None for table in query.find_all(exp.Table)}
+        lines = [f"{_attach(n, p).sql('duckdb')};" for n, p in self._attached.items() if n in {c for c, _ in tables}]
+        given = [name for catalog, name in tables if not catalog and name in self._arrow]
+        lines += [f"-- {name} is no file that DuckDB reads: register its Arrow rows under that name" for name in given]
+        return "".join(f"{line}\n" for line in lines)
 
     # -- what things are
 
@@ -100,15 +174,19 @@ class DuckSession:
             try:
                 found += self._types(columns, [expression])
             except duckdb.Error as error:
-                raise TypeFault(index, plain_reason(str(error))) from None
+                raise TypeFault(
+                    index, plain_reason(str(error)) + _texts_hint(columns, expression, str(error))
+                ) from None
         return found
 
     def _types(self, columns: Mapping[str, str], expressions: Sequence[exp.Expr]) -> list[str]:
         named = [exp.alias_(e.copy(), f"e{n}") for n, e in enumerate(expressions)]
         query = exp.select(*named).from_(empty(columns).subquery("t"))
-        if self._typing is None:  # one for all: it sees no tables, and a cursor a question costs more than the answer
-            self._typing = self._connection.cursor()
-        described = self._typing.execute(exp.Describe(this=query).sql("duckdb")).fetchall()
+        with self._one_at_a_time:
+            if self._typing is None or self._closed:
+                # One for all: it sees no tables, and a cursor a question costs more than the answer.
+                self._typing = self._cursor()
+            described = self._typing.execute(exp.Describe(this=query).sql("duckdb")).fetchall()
         return [str(row[1]) for row in described]
 
     # -- running
@@ -133,12 +211,12 @@ class DuckSession:
             self._running.discard(cursor)
             cursor.close()
 
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement as tuples."""
+    def rows(self, statement: str, what: str = "") -> list[tuple[Any, ...]]:
+        """The rows of a statement as tuples. `what` is told before what goes wrong."""
         cursor = self.cursor()
         self._running.add(cursor)
         try:
-            with engine_errors():
+            with engine_errors(what):
                 return cursor.execute(statement).fetchall()
         finally:
             self._running.discard(cursor)
@@ -148,6 +226,25 @@ class DuckSession:
         """How much of the running statement is done, 0 to 100; below 0 where DuckDB cannot tell."""
         found = [float(cursor.query_progress()) for cursor in list(self._running)]
         return max(found, default=-1.0)
+
+
+def _texts_hint(columns: Mapping[str, str], expression: exp.Expr, reason: str) -> str:
+    """Which columns are texts, where an expression takes none."""
+    lower = {name.lower(): name for name, kind in columns.items() if kind == "VARCHAR"}
+    named = {c.name.lower() for c in expression.find_all(exp.Column)}
+    texts = [name for key, name in lower.items() if key in named]
+    if "VARCHAR" not in reason or not texts:
+        return ""
+    which = f'"{texts[0]}" is text' if len(texts) == 1 else f"{listing(texts)} are texts"
+    return f"; {which} in the data: cast it, or give a CSV source its types: {{{texts[0]}: DOUBLE}}"
+
+
+def _attach(name: str, path: Path) -> exp.Attach:
+    return exp.Attach(
+        this=exp.alias_(exp.Literal.string(str(path)), exp.to_identifier(name, quoted=True)),
+        exists=True,
+        expressions=[exp.AttachOption(this=exp.var("READ_ONLY"))],
+    )
 
 
 def empty(columns: Mapping[str, str]) -> exp.Select:
@@ -167,9 +264,10 @@ def plain_reason(message: str) -> str:
         r"^(Binder|Catalog|Parser|Conversion|Invalid Input|Invalid Type|Not implemented) Error:\s*", "", first
     )
     first = re.sub(r"\s*You might need to add explicit type casts\.?", "", first)
-    match = re.match(r"No function matches the given name and argument types '(\w+)\((.*)\)'", first)
+    match = re.match(r"No function matches the given name and argument types '([^(]+)\((.*)\)'", first)
     if match:
-        return f"{match[1].lower()}() does not take {match[2] or 'no argument'}"
+        called = match[1].lower() + "()" if match[1].isidentifier() else match[1]
+        return f"{called} does not take {match[2] or 'no argument'}"
     match = re.match(r"(?:Scalar|Aggregate) Function with name (\w+) does not exist!", first)
     if match:
         near = re.search(r'Did you mean "([^"]+)"', message)
@@ -210,18 +308,56 @@ def _error_of(message: str) -> duckdb.Error:
 
 def _ours(error: duckdb.Error, what: str) -> KpiError:
     message = str(error)
-    reason = plain_reason(message)
     before = f"{what}: " if what else ""
+    if full := _disk_reason(message):
+        return EngineError(f"{before}{full}")
+    reason = _without_kind(plain_reason(message))
     if isinstance(error, duckdb.OutOfMemoryException):
         cure = "give it more with engine: {duckdb: {memory_limit: 8GB}}, or a temp_directory on a disk with room"
-        return EngineError(f"{before}DuckDB ran out of memory or disk: {_without_kind(reason)}; {cure}")
+        return EngineError(f"{before}DuckDB ran out of memory or disk: {reason}; {cure}")
     if isinstance(error, duckdb.OutOfRangeException | duckdb.ConversionException):
-        return DataError(f"{before}a value does not fit its type: {_without_kind(reason)}")
+        return DataError(f"{before}{_misfit(reason)}")
     if isinstance(error, duckdb.IOException):
-        return DataError(f"{before}{_without_kind(reason)}")
+        return DataError(f"{before}{reason}")
     if isinstance(error, duckdb.InvalidInputException):
         return DataError(f"{before}{_without_kind(_joined(message))}")
-    return EngineError(f"{before}DuckDB: {_without_kind(reason)}")
+    if type(error) is duckdb.Error and not re.match(r"[A-Z][A-Za-z ]* Error", message):
+        # What the Parquet reader trips over has no kind.
+        cure = "write or fetch it again (`kpi check --data` names its source)"
+        return DataError(f"{before}a file is damaged, it seems ({reason}); {cure}")
+    return EngineError(f"{before}DuckDB: {reason}")
+
+
+def _disk_reason(message: str) -> str:
+    """What a write failed of, out of the system's words in DuckDB's; empty where it is something else."""
+    for sign, told in _DISK.items():
+        if sign in message:
+            return told
+    return ""
+
+
+_DISK = {
+    "No space left on device": "no space left on the disk; free some, or write to another disk",
+    "Disk quota exceeded": "the disk quota is used up; free some space, or write to another disk",
+    "File too large": "the file is larger than the system allows; raise the limit (ulimit -f), or export less",
+    "Read-only file system": "the disk is read-only; write to another one",
+}
+
+
+def _misfit(reason: str) -> str:
+    """A value that its type has no room for, in a user's words."""
+    found = re.match(
+        r"Type \w+ with value (\S+) can't be cast because the value is out of range for the destination type (\w+)"
+        r"(?: when casting from source column (.*))?",
+        reason,
+    )
+    if found is None:
+        return f"a value does not fit its type: {reason}"
+    kind = _SQL_NAMES.get(found[2], found[2])
+    return f"a value does not fit its type: {found[3] or 'one'} is {found[1]}, beyond what {kind} holds"
+
+
+_SQL_NAMES = {"INT8": "TINYINT", "INT16": "SMALLINT", "INT32": "INTEGER", "INT64": "BIGINT", "INT128": "HUGEINT"}
 
 
 def _without_kind(message: str) -> str:

@@ -10,21 +10,23 @@ import ctypes
 import errno
 import json
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlglot import exp
 
-from kpiengine.duck import DuckSession, engine_errors
+from kpiengine.beside import OLD, clear, folder_beside
+from kpiengine.duck import DuckSession
 from kpiengine.errors import DataError
+from kpiengine.hide import hidden
 from kpiengine.model.source import quoted
 
 COMPRESSION = "ZSTD"
+FOOTER = b"kpiengine"
+"""The key in a Parquet footer that tells an export's file from all others."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,10 @@ def write_parquet(
     single = path.suffix == ".parquet"
     if single and partition_by:
         raise DataError(f"{path} is one file, and partition_by makes a folder: give a path without .parquet")
-    with replaced(path) as place:
-        if not single:
-            place.mkdir()
+    with replaced(path, folder=not single) as place:
         target = place if single or partition_by else place / "data.parquet"
         statement = copy_statement(query, target, partition_by, footer)
-        with engine_errors(f"export to {path}"):
-            row = session.rows(statement.sql("duckdb"))
+        row = session.rows(statement.sql("duckdb"), f"export to {path}")
         files = [place] if single else sorted(place.rglob("*.parquet"))
         size = sum(f.stat().st_size for f in files)
     return int(row[0][0]), len(files), size
@@ -82,47 +81,90 @@ def copy_statement(query: exp.Query, target: Path, partition_by: Sequence[str], 
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A free place beside `path` that is put in its place when the block ends well, and removed otherwise."""
+def replaced(path: Path, *, folder: bool) -> Iterator[Path]:
+    """A free place beside `path`, for a file or a folder, that takes its name when the block ends well.
+
+    Raises DataError where `path` cannot be written, or holds anything that no export wrote.
+    """
+    path = path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise DataError(f"cannot write to {path.parent}: {error.strerror}") from error
-    place = beside / path.name
-    try:
-        yield place
-        _put(place, path, beside)
+        clear(path)
+        _refuse_other(path, folder)
+        with folder_beside(path) as beside:
+            place = beside / "new"
+            if folder:
+                place.mkdir()
+            yield place
+            _refuse_other(path, folder)
+            _put_down(place)
+            _put(place, path, beside)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _put_down(place: Path) -> None:
+    """Waits until all of it is on the disk: a name must not point at what a power cut would take."""
+    for file in [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]:
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def _put(new: Path, path: Path, beside: Path) -> None:
     """Moves `new` to `path` in one step, whatever is there."""
-    if not path.is_dir():
-        if new.is_dir() and path.exists():
-            raise DataError(f"{path} is a file, and the export is a folder: remove it, or give another path")
-        new.replace(path)
+    try:
+        new.replace(path)  # nothing is there, a file in a file's place, or an empty folder
         return
-    if new.is_file():
-        raise DataError(f"{path} is a folder, and the export is one file: remove it, or give another path")
-    if not any(path.iterdir()):
-        new.replace(path)  # rename replaces an empty folder
-        return
-    _refuse_foreign(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
     if not _exchanged(new, path):
         # Without an exchange in one step there is a moment in which the place is empty.
-        path.rename(beside / "old")
+        path.rename(beside / OLD)
         new.rename(path)
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Keeps an export from replacing a folder that holds anything but Parquet files."""
+def _refuse_other(path: Path, folder: bool) -> None:
+    """Keeps an export from taking the place of anything but another export of its form."""
+    if not path.exists():
+        return
+    if path.is_dir() != folder:
+        there, made = ("file", "folder") if folder else ("folder", "file")
+        raise DataError(f"{path} is a {there}, and the export is a {made}: give another path, or remove it")
+    if not folder:
+        if not _is_export(path):
+            raise DataError(f"{path} is there, and no export wrote it: it is left alone; give another path")
+        return
     for found in path.rglob("*"):
-        if found.is_file() and found.suffix != ".parquet":
-            raise DataError(f"{path} holds {found.name}, which no export wrote: it is left alone; give another path")
+        if found.is_symlink() or not (found.is_dir() or _is_export(found)):
+            name = found.relative_to(path)
+            raise DataError(f"{path} holds {name}, which no export wrote: it is left alone; give another path")
+
+
+def refuse_overlap(places: Mapping[str, Path]) -> None:
+    """Raises DataError where one export's place is another's, or lies in it: the one would take the other away."""
+    by_path: dict[Path, str] = {}
+    for name, place in places.items():
+        other = by_path.setdefault(place.resolve(), name)
+        if other != name:
+            raise DataError(f'the exports "{other}" and "{name}" have one path: {place}; give one of them another')
+    for place, name in by_path.items():
+        above = next((by_path[folder] for folder in place.parents if folder in by_path), None)
+        if above is not None:
+            raise DataError(f'the path of export "{name}", {place}, lies in that of export "{above}"; give it another')
+
+
+def _is_export(path: Path) -> bool:
+    """Whether an export wrote this file: its footer says so."""
+    import pyarrow
+    import pyarrow.parquet
+
+    if path.suffix != ".parquet" or not path.is_file():
+        return False
+    try:
+        return FOOTER in (pyarrow.parquet.read_metadata(path).metadata or {})
+    except (OSError, pyarrow.ArrowException):
+        return False
 
 
 def _exchanged(one: Path, other: Path) -> bool:
@@ -142,13 +184,17 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def footer_of(
-    definitions: Mapping[str, str], query: Mapping[str, object], version: str, engine: str, time: str
-) -> dict[str, str]:
-    """The key-value metadata of an export: which definitions (metric → hash), query, engine and time made it."""
+    definitions: Mapping[str, str], query: Mapping[str, object], version: str, engine: str, time: str,
+    secrets: Iterable[str] = (),
+) -> dict[str, str]:  # fmt: skip
+    """The key-value metadata of an export: which definitions (metric → hash), query, engine and time made it.
+
+    Values of `secrets` are hidden.
+    """
     return {
         "kpiengine": version,
         "kpiengine_definitions": json.dumps(dict(definitions), sort_keys=True),
-        "kpiengine_query": json.dumps(query, sort_keys=True, default=str),
+        "kpiengine_query": hidden(json.dumps(query, sort_keys=True, default=str), secrets),
         "kpiengine_engine": engine,
         "kpiengine_time": time,
     }

@@ -23,7 +23,8 @@ from kpiengine.catalogue import Catalogue, MetricDetail, MetricInfo, fingerprint
 from kpiengine.connector import Connector
 from kpiengine.duck import DuckSession
 from kpiengine.errors import DataError, DefinitionError, Problem, UsageError, choices, listing
-from kpiengine.export import Exported, footer_of, write_parquet
+from kpiengine.export import Exported, footer_of, refuse_overlap, write_parquet
+from kpiengine.hide import hidden
 from kpiengine.model import Model
 from kpiengine.plan import Plan, make_plan
 from kpiengine.plan.targets import target_sources
@@ -65,6 +66,8 @@ class Project:
         library, self.library_problems = self._library(plugins)
         metrics, problems = resolve_extends(spec.metrics, library, plugins)
         problems += self._calendar_problems(spec)
+        if spec.engine not in (None, "duckdb"):
+            problems.append(Problem(spec.places["engine"], f'there is no engine "{spec.engine}"; there is: duckdb'))
         self.metrics: Mapping[str, MetricSpec] = {**library, **metrics}
         targets = target_sources(self.metrics, lambda path: _name(plugins.connector_for(path)), spec.sources, problems)
         if problems:
@@ -76,12 +79,16 @@ class Project:
         """The project in the folder `path` or the nearest one above it. Raises DefinitionError with all problems."""
         found = plugins or installed()
         spec, problems = read_project(find_project(Path(path)), found)
+
+        def told(further: Iterable[Problem]) -> DefinitionError:
+            return DefinitionError(*problems, *(replace(p, message=hidden(p.message, spec.secrets)) for p in further))
+
         try:
             project = cls(spec, found, parameters)
         except DefinitionError as error:
-            raise DefinitionError(*problems, *error.problems) from None
+            raise told(error.problems) from None
         if problems:
-            raise DefinitionError(*problems, *project._found_further())
+            raise told(project._found_further())
         return project
 
     def _found_further(self) -> builtins.list[Problem]:
@@ -137,8 +144,7 @@ class Project:
 
     @cached_property
     def _session(self) -> DuckSession:
-        options = {name: option.value for name, option in self.spec.engine_options.items()}
-        return DuckSession(self.root, self.spec.timezone, options)
+        return DuckSession(self.root, self.spec.timezone, self.spec.engine_options)
 
     @cached_property
     def _sources(self) -> Sources:
@@ -195,9 +201,11 @@ class Project:
         self, metrics: Texts, by: Texts = None, dialect: str = "duckdb", tables: Mapping[str, str] | None = None,
         **options: Unpack[QueryOptions],
     ) -> str:  # fmt: skip
-        """The statement that answers a query, formatted. `tables` names tables that stand in place of sources."""
+        """The statement that answers a query, and what attaches its databases. `tables` stand in sources' places."""
         plan = self._checked_plan(self._asked(metrics, by, options))
-        return in_dialect(self._statement(plan, tables or {}), dialect)
+        statement = self._statement(plan, tables or {})
+        before = self._session.preamble(statement) if dialect == "duckdb" else ""
+        return before + in_dialect(statement, dialect)
 
     def _asked(self, metrics: Texts, by: Texts, options: QueryOptions) -> Query:
         calendars = {self.calendar.name: self.calendar}
@@ -285,6 +293,7 @@ class Project:
             if spec is None:
                 raise UsageError(f'there is no export "{name}"; kpi.yaml has: {choices(name, self.spec.exports)}')
             found.append((spec, self._export_place(spec, out)))
+        refuse_overlap({spec.name: self._export_place(spec, out) for spec in self.spec.exports.values()})
         for spec, _ in found:  # all are checked before the first is written
             self._plan(self._export_query(spec, spec.by))
         return [self._export(spec, spec.by, place) for spec, place in found]
@@ -319,6 +328,7 @@ class Project:
             __version__,
             f"duckdb {self._engine_version}",
             dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            self.spec.secrets,
         )
         partition = [shown[c.lower()] for c in spec.partition_by]
         rows, files, size = write_parquet(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,7 @@ class Sources:
             name = by_lower.get(table.name.lower())
             plain = isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() not in own
             if name is None or not plain:
+                _with_whole_paths(table, Path(self.spec.root), own)
                 continue
             if name == source.name:
                 raise DefinitionError(Problem(source.place, f'source "{source.name}" is a query over itself'))
@@ -165,6 +167,27 @@ class Sources:
             kept = exp.select("*").from_(whole.subquery(name)).where(*[f.tree.copy() for f in bound.filters])
             return RenderedSource(kept, rendered.ctes)
         return RenderedSource(whole, rendered.ctes)
+
+
+def _with_whole_paths(table: exp.Table, root: Path, own: Collection[str]) -> None:
+    """Files that a query reads, by their whole path: the statement runs in any folder."""
+    if isinstance(table.this, exp.Identifier):
+        if table.this.quoted and not table.db and "." in table.name and table.name.lower() not in own:
+            table.this.set("this", _whole_path(table.name, root))
+        return
+    if function_name(table.this) not in _READERS:
+        return
+    files = table.this.this if isinstance(table.this, exp.ReadCSV) else next(iter(table.this.expressions), None)
+    for part in files.expressions if isinstance(files, exp.Array) else [files]:
+        if isinstance(part, exp.Literal) and part.is_string:
+            part.set("this", _whole_path(part.name, root))
+
+
+def _whole_path(text: str, root: Path) -> str:
+    """A path or pattern below `root`; one that begins with a scheme (`s3://…`) stays as it is."""
+    if "://" in text or Path(text).is_absolute():
+        return text
+    return f"{glob.escape(str(root))}/{text}"
 
 
 def _kept(value: Any) -> Any:

@@ -6,12 +6,14 @@ import contextlib
 import errno
 import os
 import select
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING
 
 import click
 
+from kpiengine.cli.interrupts import ENDINGS
 from kpiengine.errors import KpiError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 CURES = {
     errno.ENOSPC: ("no space left on the disk", "free some, or write to another disk with --out"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, or write to another disk with --out"),
+    errno.EFBIG: ("the file is larger than the system allows", "raise the limit (ulimit -f), or ask for less"),
     errno.EACCES: ("permission denied", "check who may read and write it"),
     errno.EPERM: ("not permitted", "check who may read and write it"),
     errno.EROFS: ("the disk is read-only", "write to another one with --out"),
@@ -66,11 +69,12 @@ def finish_output() -> None:
 def exit_code(error: BaseException, state: State) -> int:
     """Tell the error on standard error, and give the exit code for it."""
     if state.debug and not isinstance(error, SystemExit | click.exceptions.Exit | ReaderGone):
-        _tell(traceback.format_exc().rstrip())
+        _tell(state.safe(traceback.format_exc().rstrip()))
     if state.interrupts.seen or isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
         _drop_output()
-        _tell("interrupted")
-        return 130
+        number = state.interrupts.seen or signal.SIGINT
+        _tell(ENDINGS[number])
+        return 128 + number
     if isinstance(error, ReaderGone):
         _drop_output()
         return 0
@@ -80,13 +84,13 @@ def exit_code(error: BaseException, state: State) -> int:
         with contextlib.suppress(OSError):
             error.show()
         return error.exit_code
-    return _tell_failure(error)
+    return _tell_failure(error, state)
 
 
-def _tell_failure(error: BaseException) -> int:
+def _tell_failure(error: BaseException, state: State) -> int:
     if isinstance(error, KpiError):
         for problem in error.problems:
-            _tell(str(problem) if str(problem.place) else f"error: {problem}")
+            _tell(state.safe(str(problem) if str(problem.place) else f"error: {problem}"))
         return error.exit_code
     if isinstance(error, OSError):
         _drop_output()  # where it is standard output that failed, Python would try again at its end
@@ -96,10 +100,11 @@ def _tell_failure(error: BaseException) -> int:
         _tell("error: out of memory; ask for less at once (--since, --limit, fewer dimensions), or write with --out")
         return 1
     if type(error).__module__.partition(".")[0] in ENGINE_PACKAGES:
-        _tell(f"error: the engine failed: {error}")
+        _tell(state.safe(f"error: the engine failed: {error}"))
         return 1
     first_line = next(iter(str(error).splitlines()), "")
-    _tell(f"internal error: {type(error).__name__}: {first_line} (run again with --debug to see where, and report it)")
+    what = f"internal error: {type(error).__name__}: {state.safe(first_line)}"
+    _tell(f"{what} (run again with --debug to see where, and report it)")
     return 1
 
 

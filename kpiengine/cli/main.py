@@ -13,6 +13,7 @@ import click
 
 from kpiengine import __version__
 from kpiengine.cli.errors import ReaderGone, exit_code, finish_output, reader_is_gone
+from kpiengine.cli.interrupts import ENDINGS
 from kpiengine.cli.options import set_debug
 from kpiengine.cli.state import State
 from kpiengine.errors import EngineError, suggest
@@ -157,9 +158,9 @@ def main() -> NoReturn:
     try:
         cli.main()
     except SystemExit as end:
-        if end.code == 130:  # a query was cut off in the engine: leave without waiting for its threads
+        if end.code in [128 + number for number in ENDINGS]:
             sys.stderr.flush()
-            os._exit(130)
+            os._exit(int(end.code))  # a query was cut off in the engine: leave without waiting for its threads
         raise
 
 

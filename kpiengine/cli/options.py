@@ -55,7 +55,7 @@ _FILTERS = (
     ),
     click.option("--until", metavar="DATE", help="The day after the last, written in the same ways."),
     click.option("--order", metavar="COL[:desc]", multiple=True, help="Sort by this; repeat for more."),
-    click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most so many rows."),
+    click.option("--limit", metavar="N", type=click.IntRange(0, 2**63 - 1), help="At most so many rows."),
     click.option("--per", metavar="D", multiple=True, help="--limit holds for each value of this dimension."),
     click.option("--totals", is_flag=True, help="Add subtotals; a column tells how many dimensions were dropped."),
     click.option("--fill", is_flag=True, help="Show periods without rows, too."),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from kpiengine.beside import clear, file_beside, is_beside
 from kpiengine.cli.formats import BINARY, ENDINGS, FORMATS, Look, Rows, Target, writer
 from kpiengine.cli.progress import Progress
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from kpiengine.cli.state import State
     from kpiengine.project import Project
     from kpiengine.result import Result
+
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write may meet whose error names no file."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def whole_file(path: Path, unfinished: set[Path] | None = None) -> Iterator[Bina
     """A file that takes its name only when it is complete; until then the old one stands, and after an error too.
 
     What is no plain file (`/dev/stdout`, a named pipe) is written as it is; a link keeps pointing where it points.
-    `unfinished` holds the temporary file while it exists.
+    `unfinished` holds the temporary file while it exists. What killed runs left of theirs is removed.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
@@ -99,32 +103,30 @@ def whole_file(path: Path, unfinished: set[Path] | None = None) -> Iterator[Bina
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         mode = stat.S_IMODE(path.stat().st_mode)
-    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
+    clear(path)
     held = unfinished if unfinished is not None else set()
-    held.add(temporary)
-    try:
-        with _opened_new(temporary, path) as file:
+    with _told_of(path), file_beside(path) as (temporary, file):
+        held.add(temporary)
+        try:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if mode is not None:
-            temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError) and error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
-    finally:
-        held.discard(temporary)
+            if mode is not None:
+                temporary.chmod(mode)
+            temporary.replace(path)
+        finally:
+            held.discard(temporary)
 
 
-def _opened_new(temporary: Path, path: Path) -> BinaryIO:
-    """The temporary file, open; what goes wrong is told of the file that the user named."""
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """What goes wrong with the temporary file is told of the file that the user named."""
     try:
-        return temporary.open("xb")
+        yield
     except OSError as error:
+        ours = error.errno in _DISK if error.filename is None else is_beside(Path(os.fsdecode(error.filename)), path)
+        if not ours:
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

@@ -31,6 +31,14 @@ class State:
             self.interrupts.stoppers.append(self._project.interrupt)
         return self._project
 
+    def safe(self, text: str) -> str:
+        """`text` without the values that the project's YAML takes from the environment."""
+        if self._project is None:
+            return text
+        from kpiengine.hide import hidden
+
+        return hidden(text, getattr(self._project.spec, "secrets", ()))
+
     def close(self) -> None:
         """Close the project and give Ctrl-C back."""
         try:

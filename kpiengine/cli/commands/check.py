@@ -30,7 +30,7 @@ def command(ctx: click.Context, data: bool) -> None:
         problems = project.check(data=data)
     if problems:
         for problem in problems:
-            click.echo(str(problem), err=True)
+            click.echo(state.safe(str(problem)), err=True)
         click.echo(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}", err=True)
         ctx.exit(1)
     metrics = project.list()

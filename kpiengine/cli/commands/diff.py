@@ -47,10 +47,10 @@ def command(state: State, revision: str, data: bool, as_json: bool) -> None:
         numbers = {change.name: moved(old, new, change) for change in changed}
     if as_json:
         told = [_mapping(change, numbers.get(change.name)) for change in difference.metrics]
-        click.echo(json.dumps(told, ensure_ascii=False, indent=2, default=str))
+        click.echo(state.safe(json.dumps(told, ensure_ascii=False, indent=2, default=str)))
         return
     lines = list(_lines(difference, numbers))
-    click.echo("\n".join(lines) if lines else f"no metric's meaning changed since {revision}")
+    click.echo(state.safe("\n".join(lines)) if lines else f"no metric's meaning changed since {revision}")
 
 
 def _lines(difference: Difference, numbers: dict[str, tuple[Moved, ...]]) -> Iterator[str]:

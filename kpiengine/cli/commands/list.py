@@ -32,13 +32,14 @@ def command(state: State, as_json: bool) -> None:
     """
     metrics = state.project().list()
     if as_json:
-        click.echo(json.dumps([as_mapping(metric) for metric in metrics], ensure_ascii=False, indent=2))
+        found = [as_mapping(metric) for metric in metrics]
+        click.echo(state.safe(json.dumps(found, ensure_ascii=False, indent=2)))
         return
     grid = Grid(("metric", "unit", "grain", "state", "what it is"))
     for metric in metrics:
         grain = ", ".join(metric.grain)
         what = text_of(metric.description) or text_of(metric.label)
-        grid.add([(metric.name, metric.unit or "", grain, standing(metric), first_sentence(what))])
+        grid.add([(metric.name, metric.unit or "", grain, state.safe(standing(metric)), first_sentence(what))])
     show(grid)
 
 

@@ -36,9 +36,9 @@ def command(state: State, metric: str, as_json: bool) -> None:
     if as_json:
         more = {"definition": dict(found.definition), "uses": list(found.uses), "columns": list(found.columns)}
         whole = {**as_mapping(found.info), **more, "lineage": lineage, "sql": found.sql}
-        click.echo(json.dumps(whole, ensure_ascii=False, indent=2))
+        click.echo(state.safe(json.dumps(whole, ensure_ascii=False, indent=2)))
         return
-    click.echo("\n".join(_page(found, lineage)))
+    click.echo(state.safe("\n".join(_page(found, lineage))))
 
 
 def lineage_lines(project: Project, detail: MetricDetail, above: tuple[str, ...] = ()) -> list[str]:

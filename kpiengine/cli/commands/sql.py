@@ -35,7 +35,10 @@ def command(
     runs as it is.
     """
     options = dict(asked) if dialect is None else {**asked, "dialect": dialect}
-    text = state.project().sql(metrics, **options).rstrip() + "\n"
+    whole = state.project().sql(metrics, **options).rstrip() + "\n"
+    text = state.safe(whole)
+    if text != whole:
+        text = "-- *** is a value that kpi.yaml takes from the environment; it is not printed\n" + text
     if out is None:
         click.echo(text, nl=False)
         return

@@ -45,14 +45,16 @@ def command(ctx: click.Context, names: tuple[str, ...], library: bool, as_json: 
         results = list(project.test(**asked))
     if junit is not None:
         with whole_file(junit, state.interrupts.unfinished) as file:
-            file.write(junit_text(results))
+            file.write(state.safe(junit_text(results).decode()).encode())
     failed = [result for result in results if not result.passed]
     if as_json:
-        click.echo(json.dumps([_mapping(result) for result in results], ensure_ascii=False, indent=2))
+        found = [_mapping(result) for result in results]
+        click.echo(state.safe(json.dumps(found, ensure_ascii=False, indent=2)))
     else:
         for result in failed:
             click.echo(f"FAILED {result.place}: {result.name}")
-            click.echo("\n".join(f"  {line}".rstrip() for line in str(result.message).rstrip().splitlines()) + "\n")
+            message = state.safe(str(result.message)).rstrip()
+            click.echo("\n".join(f"  {line}".rstrip() for line in message.splitlines()) + "\n")
         passed = len(results) - len(failed)
         click.echo(f"{passed} passed, {len(failed)} failed" if results else "no tests: the project has no `tests:`")
     if failed:
