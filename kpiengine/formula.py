@@ -19,6 +19,7 @@ from kpiengine.errors import DefinitionError, Problem, suggest
 from kpiengine.functions import (
     KEYED_FUNCTIONS,
     METRIC_FUNCTIONS,
+    OVERALL,
     PER,
     QUERY_PERIOD,
     TIME_UNITS,
@@ -46,23 +47,26 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A metric function over a formula: `prior(m, n, unit)` and so on. `dims` are the names that `total` drops."""
-
-    function: str
-    inner: Formula
-    sql: Sql
-    n: int = 0
-    unit: str = ""
-    dims: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Parameter:
     """`$name`, filled from the metric's `parameters`."""
 
     name: str
     sql: Sql
+
+
+@dataclass(frozen=True)
+class Call:
+    """A metric function over a formula: `prior(m, n, unit)` and so on. `dims` are the names that `total` drops.
+
+    `n` may be a parameter (`prior(cost, $lag, month)`).
+    """
+
+    function: str
+    inner: Formula
+    sql: Sql
+    n: int | Parameter = 0
+    unit: str = ""
+    dims: tuple[str, ...] = ()
 
 
 Atom = Reference | Aggregate | Call | Parameter
@@ -194,7 +198,8 @@ class _Reader:
         if len(rest) != len(function.arguments):
             self.problem(f"{function.name}() is written {function.usage}", node)
             return None
-        n, unit = 0, ""
+        n: int | Parameter = 0
+        unit = ""
         for kind, argument in zip(function.arguments, rest, strict=True):
             if kind == "int":
                 n = self.whole_number(argument, function)
@@ -202,7 +207,9 @@ class _Reader:
                 unit = self.unit(argument)
         return Call(function.name, inner, sql, n=n, unit=unit)
 
-    def whole_number(self, node: exp.Expr, function: MetricFunction) -> int:
+    def whole_number(self, node: exp.Expr, function: MetricFunction) -> int | Parameter:
+        if isinstance(node, exp.Parameter | exp.Placeholder):
+            return Parameter(node.name, Sql(node, self.sql.text))
         sign, bare = (-1, node.this) if isinstance(node, exp.Neg) else (1, node)
         if isinstance(bare, exp.Literal) and not bare.is_string and str(bare.this).isdigit():
             n = sign * int(bare.this)
@@ -251,7 +258,7 @@ def _nested(inner: exp.Expr, root: exp.Expr) -> bool:
         return False
     parent = inner.parent
     while parent is not None and parent is not root:
-        if function_name(parent) == PER:
+        if function_name(parent) in (PER, OVERALL):
             return False
         parent = parent.parent
     return True

@@ -35,11 +35,15 @@ METRIC_FUNCTIONS = {
     )
 }
 
+OVERALL = "overall"
+
 KEYED_FUNCTIONS = {
     "first_time": "first_time(key) or first_time(key, condition)",
     "ever": "ever(key, condition)",
+    OVERALL: "overall(key, aggregate)",
 }
-"""Functions inside aggregates that look at all rows of one key: its earliest time, whether a condition ever held."""
+"""Functions inside aggregates that look at all rows of one key, whatever the query's groups and period: its earliest
+time, whether a condition ever held, an aggregate over them."""
 
 PER = "per"
 
@@ -155,6 +159,42 @@ REFUSED_NODES: tuple[type[exp.Expr], ...] = (
     exp.Exists,
     exp.Rand,
 )
+
+
+PLAIN_TEXT = "plain_text"
+"""`plain_text(x)`: x as text that is compared whatever its case, its blanks and the keyboard that wrote it."""
+
+_LETTERS = (("ي", "ی"), ("ى", "ی"), ("ك", "ک"), ("\u00a0", " "), ("\t", " "))
+_DIGITS = ("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2)
+_DIGITS_BETWEEN = (("٠", "٪"), ("۰", "ۺ"))
+"""The first Arabic, the first Persian digit, each with what follows the last in Unicode."""
+
+
+def plain_texts_written_out(tree: exp.Expr) -> exp.Expr:
+    """`plain_text(x)` → lower case, no outer blanks, Persian ی and ک for the Arabic letters, numbers in 0 to 9."""
+
+    def written_out(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.Anonymous) or function_name(node) != PLAIN_TEXT or len(node.expressions) != 1:
+            return node
+        text: exp.Expr = exp.cast(node.expressions[0], "VARCHAR")
+        for letter, other in _LETTERS:
+            text = exp.func("REPLACE", text, exp.Literal.string(letter), exp.Literal.string(other), dialect="duckdb")
+        return _with_plain_digits(exp.Trim(this=exp.Lower(this=text)))
+
+    return tree.transform(written_out, copy=False)
+
+
+def _with_plain_digits(text: exp.Expr) -> exp.Expr:
+    """Texts that begin with another digit are translated; the rest is left alone, which engines do far quicker."""
+    begins = [
+        exp.and_(
+            exp.GTE(this=text.copy(), expression=exp.Literal.string(first)),
+            exp.LT(this=text.copy(), expression=exp.Literal.string(end)),
+        )
+        for first, end in _DIGITS_BETWEEN
+    ]
+    source, target = map(exp.Literal.string, _DIGITS)
+    return exp.case().when(exp.or_(*begins), exp.Translate(this=text.copy(), from_=source, to=target)).else_(text)
 
 
 def function_name(node: exp.Expr) -> str:

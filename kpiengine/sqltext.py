@@ -16,11 +16,31 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from kpiengine.errors import DefinitionError, Place, Problem, UsageError
-from kpiengine.functions import REFUSED_FUNCTIONS, REFUSED_NODES, function_name
+from kpiengine.functions import REFUSED_FUNCTIONS, REFUSED_NODES, function_name, plain_texts_written_out
 from kpiengine.spec.text import Text
 
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
+
+# Between two of these stands a whole operand: a name, even where the word means something else elsewhere.
+_SIGNS = frozenset({TokenType.PLUS, TokenType.DASH, TokenType.STAR})
+_OPERATORS = _SIGNS | {
+    TokenType.COMMA, TokenType.SLASH, TokenType.DIV, TokenType.MOD, TokenType.DPIPE, TokenType.EQ, TokenType.NEQ,
+    TokenType.LT, TokenType.LTE, TokenType.GT, TokenType.GTE, TokenType.AND, TokenType.OR, TokenType.THEN,
+    TokenType.ELSE,
+}  # fmt: skip
+_BEFORE_NAME = _OPERATORS | {TokenType.L_PAREN, TokenType.WHEN}
+_AFTER_NAME = _OPERATORS | {TokenType.R_PAREN, TokenType.IS, TokenType.IN, TokenType.BETWEEN, TokenType.END}
+# Words that a sign may follow: `count(distinct -x)`.
+_BEFORE_SIGN = frozenset({
+    TokenType.DISTINCT, TokenType.ALL, TokenType.ANY, TokenType.SOME, TokenType.NOT, TokenType.CASE, TokenType.WHERE,
+    TokenType.INTERVAL, TokenType.SELECT,
+})  # fmt: skip
+# Words that are a whole operand of another sort.
+_VALUES = frozenset({
+    "null", "true", "false", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp",
+    "current_user", "session_user", "current_role", "current_catalog", "current_schema", "user",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,7 @@ def parse_sql(text: Text, what: str, *, trailing_where: bool = False) -> Sql:
         tokens = list(dialect.tokenize(text.value))
     except TokenError as error:
         raise DefinitionError(Problem(text.at(0), f"{what} cannot be read: {_first_sentence(str(error))}")) from None
+    tokens = names_made_plain(tokens)
     _refuse_statements(tokens, text, what)
     if trailing_where:
         tokens = filters_made_explicit(tokens)
@@ -77,7 +98,7 @@ def parse_sql(text: Text, what: str, *, trailing_where: bool = False) -> Sql:
         raise DefinitionError(_parse_problem(error, tokens, text, what)) from None
     if len(trees) != 1 or trees[0] is None:
         raise DefinitionError(Problem(text.at(0), f"{what} is to be one expression"))
-    sql = Sql(trees[0], text)
+    sql = Sql(plain_texts_written_out(trees[0]), text)
     refused = [p for node in sql.tree.walk() if (p := _refusal(sql, node, what))]
     if refused:
         raise DefinitionError(*refused)
@@ -142,6 +163,25 @@ def _first_sentence(message: str) -> str:
     if "Missing" in message:
         return "a quotation mark is not closed"
     return message.split("\n", 1)[0]
+
+
+def names_made_plain(tokens: Sequence[Token]) -> list[Token]:
+    """Tokens in which a word of SQL that stands for a whole operand, as in `prior(returning, 1, month)`, is a name."""
+    keywords = _duckdb().tokenizer_class.KEYWORDS
+    result: list[Token] = []
+    for place, token in enumerate(tokens):
+        kind = token.token_type
+        following = tokens[place + 1].token_type if place + 1 < len(tokens) else None
+        stands_alone = (
+            (not result or result[-1].token_type in _BEFORE_NAME)
+            and (following is None or following in _AFTER_NAME)
+            and not (following in _SIGNS and kind in _BEFORE_SIGN)
+        )
+        word = stands_alone and token.text.isidentifier() and keywords.get(token.text.upper()) == kind
+        if word and token.text.lower() not in _VALUES:
+            kind = TokenType.IDENTIFIER
+        result.append(Token(kind, token.text, token.line, token.col, token.start, token.end, token.comments))
+    return result
 
 
 def filters_made_explicit(tokens: Sequence[Token]) -> list[Token]:

@@ -71,15 +71,17 @@ class Sail(CaseEngine):
 
 
 def _dividing_safely(sql: str) -> str:
-    """Sail 0.7 looks at the bytes behind a NULL divisor, and raises "Division by zero" where they happen to be 0."""
+    """Sail 0.7 now and then raises "Division by zero" for a divisor that is NULL, guarded or not: x·y⁻¹ in place of x / y.
+
+    It depends on how rows fall into batches. DOUBLE only, which divisions of metrics are.
+    """
     tree = sqlglot.parse_one(sql, dialect="spark")
     for node in reversed(list(tree.find_all(exp.Div))):
         if isinstance(node.expression, exp.Nullif):
-            divisor = node.expression.this
-            held = exp.NEQ(this=exp.paren(divisor.copy()), expression=exp.Literal.number(0))
-            never_zero = exp.Case(ifs=[exp.If(this=held.copy(), true=divisor.copy())], default=exp.Literal.number(1))
-            quotient = exp.Div(this=node.this.copy(), expression=exp.paren(never_zero))
-            node.replace(exp.Case(ifs=[exp.If(this=held, true=quotient)]))
+            divisor = exp.paren(node.expression.this.copy())
+            power = exp.Pow(this=divisor.copy(), expression=exp.Literal.number(-1))
+            held = exp.NEQ(this=divisor, expression=exp.Literal.number(0))
+            node.replace(exp.Case(ifs=[exp.If(this=held, true=exp.Mul(this=node.this.copy(), expression=power))]))
     return tree.sql("spark")
 
 

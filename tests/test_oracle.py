@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -63,17 +64,28 @@ World = dict[str, Table]
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with every metric of the pool, whose tables are bound for each example."""
-    folder = tmp_path_factory.mktemp("oracle")
+    with opened(tmp_path_factory.mktemp("oracle"), {}) as found:
+        assert [str(p) for p in found.check()] == []
+        yield found
+
+
+@pytest.fixture(scope="module")
+def saturday_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The same, where weeks start on Saturday."""
+    with opened(tmp_path_factory.mktemp("saturday"), {"week_starts": "saturday"}) as found:
+        yield found
+
+
+def opened(folder: Path, settings: dict[str, Any]) -> Project:
+    """A project with every metric of the pool, made in a folder."""
     for name, schema in SCHEMAS.items():
         pyarrow.parquet.write_table(pa.schema(list(schema.items())).empty_table(), folder / f"{name}.parquet")
     sources = {name: {"from": f"{name}.parquet", **spec} for name, spec in SOURCES.items()}
     metrics = {name: metric_yaml(metric) for name, metric in METRICS.items()}
-    (folder / "kpi.yaml").write_text(yaml.safe_dump({"sources": sources}, sort_keys=False))
+    (folder / "kpi.yaml").write_text(yaml.safe_dump({**settings, "sources": sources}, sort_keys=False))
     (folder / "metrics").mkdir()
     (folder / "metrics" / "pool.yaml").write_text(yaml.safe_dump({"metrics": metrics}, sort_keys=False))
-    with kpiengine.open(folder) as opened:
-        assert [str(p) for p in opened.check()] == []
-        yield opened
+    return kpiengine.open(folder)
 
 
 # -- tables
@@ -188,11 +200,12 @@ ORDERABLE = {
     "customers_n",
     "north_amount",
 }
-NEEDS_PERIOD = set(AROUND)
 
 
 @st.composite
-def questions(draw: st.DrawFn, names: list[str], periods: st.SearchStrategy[str | None]) -> Question:
+def questions(
+    draw: st.DrawFn, names: list[str], periods: st.SearchStrategy[str | None], week_starts: int = 0
+) -> Question:
     metrics = tuple(draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True)))
     by: list[tuple[str, ...]] = draw(st.lists(PATHS, max_size=2, unique=True))
     period = draw(periods)
@@ -202,9 +215,6 @@ def questions(draw: st.DrawFn, names: list[str], periods: st.SearchStrategy[str 
     since, until = draw(st.sampled_from([(False, False), (False, False), (True, False), (False, True), (True, True)]))
     first = st.sampled_from([dt.date(2024, 1, 1), dt.date(2024, 2, 15)])
     last = st.sampled_from([dt.date(2024, 4, 1), dt.date(2024, 3, 10)])
-    if set(metrics) & NEEDS_PERIOD:  # a cut inside a period that time functions look at is another question
-        first, last = st.just(dt.date(2024, 1, 1)), st.just(dt.date(2025, 1, 1))
-        since, until = (since and period != "week", until and period != "week")
     orderable = sorted(ORDERABLE & set(metrics))
     order = draw(st.sampled_from([None, *((name, down) for name in orderable for down in (True, False))]))
     return Question(
@@ -215,6 +225,11 @@ def questions(draw: st.DrawFn, names: list[str], periods: st.SearchStrategy[str 
         until=draw(last) if until else None,
         descending=order,
         limit=draw(st.sampled_from([None, None, None, 1, 3])),
+        totals=draw(st.sampled_from([False, False, True])),
+        fill=period is not None and draw(st.sampled_from([False, False, True])),
+        as_of=draw(st.sampled_from([None, None, None, dt.date(2024, 2, 29)])),
+        having=draw(st.sampled_from([None, None, *((name, op, 1) for name in orderable for op in (">", "<="))])),
+        week_starts=week_starts,
     )
 
 
@@ -237,6 +252,10 @@ def agree(project: Project, world: World, question: Question) -> None:
         until=question.until,
         order=order,
         limit=question.limit,
+        totals=question.totals,
+        fill=question.fill,
+        as_of=question.as_of,
+        having=None if question.having is None else " ".join(map(str, question.having)),
     )
     expected = [tuple(column_names(question)), *answer(world, METRICS, question)]
     event("no rows" if len(expected) == 1 else "one row" if len(expected) == 2 else "rows")
@@ -244,25 +263,25 @@ def agree(project: Project, world: World, question: Question) -> None:
     assert differs is None, f"{differs}\n{result.sql}"
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(worlds(), questions(PLAIN, st.one_of(st.none(), PERIODS)))
 def test_one_source(project: Project, world: World, question: Question) -> None:
     agree(project, world, question)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(worlds(), questions(SEVERAL, st.one_of(st.none(), PERIODS)))
 def test_several_sources(project: Project, world: World, question: Question) -> None:
     agree(project, world, question)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(worlds(), questions(sorted(AROUND), st.just("month")))
 def test_time_functions_by_month(project: Project, world: World, question: Question) -> None:
     agree(project, world, question)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     worlds(),
     questions(
@@ -272,6 +291,15 @@ def test_time_functions_by_month(project: Project, world: World, question: Quest
 )
 def test_time_functions_by_day_and_week(project: Project, world: World, question: Question) -> None:
     agree(project, world, question)
+
+
+SATURDAY = 5
+
+
+@settings(max_examples=40)
+@given(worlds(), questions(sorted(AROUND), st.just("week"), SATURDAY))
+def test_weeks_that_start_on_saturday(saturday_project: Project, world: World, question: Question) -> None:
+    agree(saturday_project, world, question)
 
 
 def test_the_oracle_itself() -> None:

@@ -27,7 +27,7 @@ class Dimension:
 
 def read_dimensions(names: Sequence[str]) -> tuple[Dimension, ...]:
     """The dimensions that `--by` names. Each bears its last part, or its whole path where two would clash."""
-    parts = list(dict.fromkeys(_parts(name) for name in names))
+    parts = list({tuple(part.lower() for part in path): path for path in map(_parts, names)}.values())
     last = Counter(p[-1].lower() for p in parts)
     found: list[Dimension] = []
     for path in parts:

@@ -7,15 +7,43 @@ behind their end, and a running sum gives each period's count. No row is looked 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
 from sqlglot import exp
 
 from kpiengine.plan.calls import BoundCall
 from kpiengine.plan.expressions import all_of, both_equal, column, is_null, not_null, whole_number
 from kpiengine.plan.facts import Fact
-from kpiengine.plan.relations import DAY, Around, Relation
+from kpiengine.plan.relations import Around, Relation
 from kpiengine.plan.steps import Aggregate, Link, Named, Select, Step, Union
 
-CHANGE = "change"
+ENDINGS = ("_seen", "_next", "_days", "_gone", "_left", "_moves", "_changes", "_groups")
+"""What names of steps on the way to a count have behind the count's."""
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The columns that the steps have beside the query's, named so that they clash with none of its."""
+
+    value: str
+    seen_on: str
+    next_period: str
+    gone: str
+    enters: str
+    leaves: str
+    change: str
+
+    @classmethod
+    def beside(cls, keys: Iterable[str]) -> _Names:
+        taken = {k.lower() for k in keys}
+        found: dict[str, str] = {}
+        for field in fields(cls):
+            name = field.name
+            while name in taken:
+                name += "_"
+            found[field.name] = name
+        return cls(**found)
 
 
 def distinct_of(call: BoundCall) -> tuple[exp.Expr, tuple[exp.Expr, ...]] | None:
@@ -39,43 +67,41 @@ def around_distinct(
     value, own = counted
     others = [k for k in keys if k != around.period]
     period = around.period
+    names = _Names.beside(keys)
+    grouped = tuple(Named(k, keys[k]) for k in others)
     seen = Select(
         f"{name}_seen", fact.rows.step,
-        (*(Named(k, keys[k]) for k in others), Named("value", value), Named(DAY, fact.day),
-         Named(period, keys[period])),
+        (*grouped, Named(names.value, value), Named(names.seen_on, fact.day), Named(period, keys[period])),
         filters=(*fact.where, *call.filters, *own, not_null(value.copy()), not_null(fact.day.copy())), distinct=True,
     )  # fmt: skip
-    following = Select(
-        f"{name}_next", seen.name,
-        (*(Named(k, column(k)) for k in others), Named(DAY, column(DAY)), Named(period, column(period)),
-         Named("next_period", _next(period, others))),
-    )  # fmt: skip
+    kept = tuple(Named(k, column(k)) for k in (*others, names.seen_on, period))
+    following = Select(f"{name}_next", seen.name, (*kept, Named(names.next_period, _next(period, others, names))))
     steps: list[Step] = [seen, following]
-    left: exp.Expr = column("next_period", following.name)
+    left: exp.Expr = column(names.next_period, following.name)
     links: tuple[Link, ...] = ()
     if around.first is not None:
-        ends = _ends(name, around, following.name)
+        ends = _ends(name, around, following.name, names)
         steps += ends
-        links = (Link(ends[-1].name, ends[-1].name, (_same(DAY, following.name, ends[-1].name),)),)
-        left = _earlier(left, column("gone", ends[-1].name))
+        links = (Link(ends[-1].name, ends[-1].name, (_same(names.seen_on, following.name, ends[-1].name),)),)
+        left = _earlier(left, column(names.gone, ends[-1].name))
     leaving = Select(
         f"{name}_left", following.name,
-        (*(Named(k, column(k, following.name)) for k in others), Named("enters", column(period, following.name)),
-         Named("leaves", left)), links,
+        (*(Named(k, column(k, following.name)) for k in others), Named(names.enters, column(period, following.name)),
+         Named(names.leaves, left)), links,
     )  # fmt: skip
     steps.append(leaving)
-    changes = _changes(name, leaving.name, others, period)
+    changes = _changes(name, leaving.name, others, period, names)
     steps += changes
-    steps += _counts(name, changes[-1].name, others, around, measure)
+    steps += _counts(name, changes[-1].name, others, around, measure, names)
     return steps, Relation(name, tuple(keys), {number: measure})
 
 
-def _next(period: str, others: list[str]) -> exp.Expr:
+def _next(period: str, others: list[str], names: _Names) -> exp.Expr:
     """The period in which the same value is seen next, in the same group."""
     return exp.Window(
         this=exp.Lead(this=column(period)),
-        partition_by=[*(column(k) for k in others), column("value")],
-        order=exp.Order(expressions=[exp.Ordered(this=column(DAY), nulls_first=False)]),
+        partition_by=[*(column(k) for k in others), column(names.value)],
+        order=exp.Order(expressions=[exp.Ordered(this=column(names.seen_on), nulls_first=False)]),
     )
 
 
@@ -83,15 +109,15 @@ def _same(name: str, left: str, right: str) -> exp.Expr:
     return exp.EQ(this=column(name, left), expression=column(name, right))
 
 
-def _ends(name: str, around: Around, seen: str) -> list[Step]:
+def _ends(name: str, around: Around, seen: str, names: _Names) -> list[Step]:
     """For each day, the first period whose window does not hold it any more."""
-    days = Select(f"{name}_days", seen, (Named(DAY, column(DAY)),), distinct=True)
-    later = exp.GT(this=column(str(around.first), around.periods), expression=column(DAY, days.name))
+    seen_on = names.seen_on
+    days = Select(f"{name}_days", seen, (Named(seen_on, column(seen_on)),), distinct=True)
+    later = exp.GT(this=column(str(around.first), around.periods), expression=column(seen_on, days.name))
     gone = exp.Min(this=column(around.period, around.periods))
     link = Link(around.periods, around.periods, (later,), required=True)
-    ends = Aggregate(
-        f"{name}_gone", days.name, (Named(DAY, column(DAY, days.name)),), (Named("gone", gone),), (), (link,)
-    )
+    by_day = (Named(seen_on, column(seen_on, days.name)),)
+    ends = Aggregate(f"{name}_gone", days.name, by_day, (Named(names.gone, gone),), (), (link,))
     return [days, ends]
 
 
@@ -105,19 +131,19 @@ def _no_later(one: exp.Expr, other: exp.Expr) -> exp.Expr:
     return exp.or_(is_null(other.copy()), exp.LTE(this=one.copy(), expression=other.copy()), copy=False)
 
 
-def _changes(name: str, leaving: str, others: list[str], period: str) -> list[Step]:
+def _changes(name: str, leaving: str, others: list[str], period: str, names: _Names) -> list[Step]:
     def arm(moment: str, change: exp.Expr) -> Select:
-        columns = (*(Named(k, column(k)) for k in others), Named(period, column(moment)), Named(CHANGE, change))
+        columns = (*(Named(k, column(k)) for k in others), Named(period, column(moment)), Named(names.change, change))
         return Select("", leaving, columns, filters=(not_null(column(moment)),))
 
     one = exp.Literal.number(1)
-    both = Union(f"{name}_moves", (arm("enters", one), arm("leaves", exp.Neg(this=one.copy()))))
+    both = Union(f"{name}_moves", (arm(names.enters, one), arm(names.leaves, exp.Neg(this=one.copy()))))
     keys = tuple(Named(k, column(k)) for k in (*others, period))
-    total = whole_number(exp.Sum(this=column(CHANGE)))
-    return [both, Aggregate(f"{name}_changes", both.name, keys, (Named(CHANGE, total),))]
+    total = whole_number(exp.Sum(this=column(names.change)))
+    return [both, Aggregate(f"{name}_changes", both.name, keys, (Named(names.change, total),))]
 
 
-def _counts(name: str, changes: str, others: list[str], around: Around, measure: str) -> list[Step]:
+def _counts(name: str, changes: str, others: list[str], around: Around, measure: str, names: _Names) -> list[Step]:
     """The running sum of changes, for every period and group."""
     period, links = around.period, []
     steps: list[Step] = []
@@ -128,7 +154,7 @@ def _counts(name: str, changes: str, others: list[str], around: Around, measure:
     on = [_same(period, around.periods, changes), *(both_equal(column(k, groups), column(k, changes)) for k in others)]
     links.append(Link(changes, changes, tuple(on)))
     total = exp.Window(
-        this=exp.Sum(this=exp.Coalesce(this=column(CHANGE, changes), expressions=[exp.Literal.number(0)])),
+        this=exp.Sum(this=exp.Coalesce(this=column(names.change, changes), expressions=[exp.Literal.number(0)])),
         partition_by=[column(k, groups) for k in others],
         order=exp.Order(expressions=[exp.Ordered(this=column(period, around.periods), nulls_first=False)]),
         spec=exp.WindowSpec(kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="CURRENT ROW"),

@@ -39,7 +39,8 @@ class Fact:
     day: exp.Expr | None
     measures: dict[int, BoundCall]
     aside: bool = False
-    """Whether it holds targets: it adds no rows, and a dimension that it lacks is missing in `keys`."""
+    """Whether it stands beside the others (targets, or measures with total() over dimensions that their source lacks):
+    it adds no rows, and a dimension that it lacks is missing in `keys`."""
     known: bool = True
     """False for targets that a condition of the query cannot be asked of."""
 
@@ -56,7 +57,7 @@ class FactBinder:
         self.query = query
         self.dimensions = dimensions
         self.rows: dict[str, Rows] = {}
-        self.facts: dict[tuple[str, str | None], Fact] = {}
+        self.facts: dict[tuple[str, str | None, tuple[str, ...]], Fact] = {}
         self.problems: list[Problem] = []
         self._where = [parse_condition(w, "--where") for w in query.where]
 
@@ -74,18 +75,46 @@ class FactBinder:
             fact.rows.filters_of_keyed = ()
         if self.problems:
             raise DefinitionError(*self.problems)
+        self._refuse_no_groups()
         return list(self.facts.values())
 
     def _fact(self, measure: Measure) -> Fact:
         source = self.space.source(measure.source)
-        key = (source.name, measure.time)
+        rows = self.rows.setdefault(source.name, Rows(self.space, source))
+        lacking = () if measure.is_target else self._lacking(measure, rows)
+        key = (source.name, measure.time, lacking)
         if key not in self.facts:
-            rows = self.rows.setdefault(source.name, Rows(self.space, source))
             taken = any(f.name == source.name for f in self.facts.values())
             name = f"{source.name}_{measure.time}" if taken else source.name
-            bound = self._beside if measure.is_target else self._bound
-            self.facts[key] = bound(name, rows, measure)
+            made = self._beside(name, rows, measure) if measure.is_target else self._bound(name, rows, measure, lacking)
+            self.facts[key] = made
         return self.facts[key]
+
+    def _lacking(self, measure: Measure, rows: Rows) -> tuple[str, ...]:
+        """The dimensions that total() drops for this measure and that its source does not have."""
+        dropped = measure.frame.dropped
+        if dropped is None:
+            return ()
+        names = {part for d in dropped for part in (d.lower(), d.rsplit(".", 1)[-1].lower())}
+        found: list[str] = []
+        for dimension in self.dimensions:
+            if dimension.unit or (names and dimension.name.lower() not in names):
+                continue
+            try:
+                rows.find(dimension.parts)
+            except OutOfReach:
+                found.append(dimension.name)
+        return tuple(found)
+
+    def _refuse_no_groups(self) -> None:
+        """UsageError where every measure lacks a dimension: nothing is left that says which groups there are."""
+        lacking = [(key, fact) for key, fact in self.facts.items() if key[2]]
+        if not lacking or any(not f.aside for f in self.facts.values()):
+            return
+        (source, _, names), fact = lacking[0]
+        for dimension in self.dimensions:
+            if dimension.name in names:
+                self._key(dimension, fact.rows, fact.time, f'source "{source}"')
 
     def _beside(self, name: str, rows: Rows, measure: Measure) -> Fact:
         """The fact of a target file, which need not have every dimension, nor what conditions look at."""
@@ -105,7 +134,7 @@ class FactBinder:
         until = self._bound_of(exp.LT, local, self.query.until)
         return Fact(name, rows, None, tuple(where), since, until, keys, local, {}, aside=True, known=known)
 
-    def _bound(self, name: str, rows: Rows, measure: Measure) -> Fact:
+    def _bound(self, name: str, rows: Rows, measure: Measure, lacking: tuple[str, ...]) -> Fact:
         time = measure.time
         told = f'metric "{measure.owner.name}"'
         try:
@@ -113,7 +142,7 @@ class FactBinder:
         except OutOfReach as out:
             place = measure.owner.places.get("time", measure.owner.place)
             raise DefinitionError(Problem(place, f'time of "{measure.owner.name}": {out}')) from None
-        keys = {d.name: self._key(d, rows, time, told) for d in self.dimensions}
+        keys = {d.name: self._key(d, rows, time, told) for d in self.dimensions if d.name not in lacking}
         where = tuple(self._condition(sql, rows, time, told) for sql in self._where)
         since = until = None
         if self.query.since is not None or self.query.until is not None:
@@ -125,7 +154,8 @@ class FactBinder:
             since = self._bound_of(exp.GTE, local, self.query.since)
             until = self._bound_of(exp.LT, local, self.query.until)
         where = (*where, *rows.as_of_filters(time))
-        return Fact(name, rows, time, where, since, until, keys, rows.day(time), {})
+        day = rows.day(time)
+        return Fact(name, rows, time, where, since, until, keys, day, {}, aside=bool(lacking))
 
     @staticmethod
     def _bound_of(op: type[exp.Expr], time: exp.Expr, bound: dt.date | None) -> exp.Expr | None:

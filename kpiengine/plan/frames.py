@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -27,6 +28,11 @@ class Window:
         """`trailing_28_day`, `to_date_year`, `running`."""
         return "_".join(str(part) for part in (self.function, self.n, self.unit) if part)
 
+    @property
+    def told(self) -> str:
+        """`trailing(…, 28, day)`, as a user writes it."""
+        return f"{self.function}({', '.join(['…', *([str(self.n)] if self.n else []), self.unit])})"
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -40,6 +46,13 @@ class Frame:
     window: Window | None = None
     edge: str = ""
     dropped: tuple[str, ...] | None = None
+
+    def kept(self, dims: Iterable[str]) -> list[str]:
+        """Those of the dimensions, the period aside, that are not dropped."""
+        if self.dropped is None:
+            return list(dims)
+        dropped = {d.lower() for d in self.dropped} | {d.rsplit(".", 1)[-1].lower() for d in self.dropped}
+        return [d for d in dims if dropped and d.lower() not in dropped]
 
     @property
     def looks_around(self) -> bool:

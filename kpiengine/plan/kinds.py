@@ -75,7 +75,7 @@ class KindBinder:
         if table is None:
             return None
         planned = self.plan(space, table, ())
-        if not planned.entity:
+        if planned.entity not in {c.name for c in planned.columns}:
             raise UsageError(
                 f'"{name}" has no rows per entity, so it is no dimension; query it as a table: kpi query {name}'
             )
@@ -116,7 +116,7 @@ class KindBinder:
         made = kind.compile(context)
         if not made.ctes:
             raise PluginError(f'kind "{kind.name}" gave no table for "{metric.name}"')
-        steps = [_given(cte) for cte in made.ctes]
+        steps = [Given(cte) for cte in made.ctes]
         for step in steps:
             space.unique(step.name)
         space.later(lambda: list(steps))
@@ -173,7 +173,7 @@ class KindBinder:
         return {c.name: t for c, t in zip(columns, types, strict=True)}
 
     def _result_types(self, rows: str, types: Mapping[str, str], ctes: Sequence[Cte | KindRows]) -> Mapping[str, str]:
-        return self.model.catalog.query_types(rows, types, [(c.name, c.query) for c in ctes])
+        return self.model.catalog.query_types(rows, types, [(c.name, _without_rows(c).query) for c in ctes])
 
     def _collected(
         self, table: KindTableName, by: Sequence[Dimension], ctes: Sequence[Cte | KindRows], as_of: dt.date | None
@@ -189,7 +189,7 @@ class KindBinder:
         name = f"{metric.name}_input".lower()
         result = self._result_types(name, types, ctes)
         steps = [*space.shared_steps(), *rows.steps(), Select(name, rows.step, columns, filters=filters)]
-        given = [_given(c) for c in ctes]
+        given = [Given(c) for c in ctes]
         shown = Select("", given[-1].name, tuple(Named(c, column(c)) for c in result))
         output = Output((shown,), tuple(OutputColumn(c, "column") for c in result))
         return self.collect(Plan((*steps, *given), output, space.checks(), space.sources()))
@@ -206,8 +206,9 @@ def _with_as_of(rows: Rows, axis: str | None, day: dt.date | None) -> list[exp.E
         space.as_of = before
 
 
-def _given(cte: Cte | KindRows) -> Given:
-    return Given(cte.name, cte.query, cte.table if isinstance(cte, KindRows) else None)
+def _without_rows(cte: Cte | KindRows) -> Cte | KindRows:
+    """The same columns: types are told by the Arrow schema, and thousands of rows need not be written for them."""
+    return KindRows(cte.name, cte.table.schema.empty_table()) if isinstance(cte, KindRows) else cte
 
 
 def _date(value: Any) -> dt.date | None:

@@ -29,7 +29,7 @@ def plan_kind_table(model: Model, query: Query, table: KindTableName, kinds: Kin
         raise UsageError(
             f'"{told}" has its own rows and takes no --by; use its columns with a metric: --by {told}.<column>'
         )
-    space = Workspace(model, model.spec.timezone, query.as_of, kinds)
+    space = Workspace(model, query.timezone or model.spec.timezone, query.as_of, kinds)
     planned = kinds.plan(space, table, by)
     names = {c.name.lower(): c.name for c in planned.columns}
     filters = tuple(_condition(text, names, told) for text in (*query.where, *query.having))
@@ -47,7 +47,8 @@ def plan_kind_table(model: Model, query: Query, table: KindTableName, kinds: Kin
             named.append(Named(f"{found.name}_label", _labelled(column(found.name), texts)))
             columns.append(OutputColumn(f"{found.name}_label", "label", metric.name))
     shown = Select("", planned.step, tuple(named))
-    output = Output((shown,), tuple(columns), filters, order, query.limit)
+    per = tuple(_named(c, names, told, "--per") for c in query.per)
+    output = Output((shown,), tuple(columns), filters, order, query.limit, per)
     return Plan(tuple(space.shared_steps()), output, space.checks(), space.sources())
 
 
@@ -63,7 +64,11 @@ def _refuse(query: Query, told: str) -> None:
             f'"{told}" is computed from all its rows, and --since or --until would cut them:'
             " --as-of moves its end, and filters in its definition narrow it"
         )
-    for asked, option in ((query.totals, "--totals"), (query.fill, "--fill"), (query.complete, "--complete")):
+    of_metrics = {
+        "--totals": query.totals, "--fill": query.fill, "--complete": query.complete, "--targets": query.targets,
+        "--compare": query.compare,
+    }  # fmt: skip
+    for option, asked in of_metrics.items():
         if asked:
             raise UsageError(f'{option} goes with metrics, and "{told}" is a table')
 

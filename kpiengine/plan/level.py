@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from kpiengine.plan import distinct, relations
 from kpiengine.plan.calls import BoundCall
 from kpiengine.plan.dimensions import Dimension, finest_period
 from kpiengine.plan.distinct import around_distinct, distinct_of
 from kpiengine.plan.expressions import both_equal, column, date_literal, is_null
 from kpiengine.plan.facts import Fact
 from kpiengine.plan.frames import Frame, Measure, Window
-from kpiengine.plan.relations import Around, Relation, around_rows, on_edge_day, plain, two_level
+from kpiengine.plan.relations import HOUR, Around, Relation, around_rows, on_edge_day, plain, two_level
 from kpiengine.plan.scans import Workspace
-from kpiengine.plan.spine import LAST_DAY, Spine, shift_name, spine_steps, window_start
+from kpiengine.plan.spine import LAST_DAY, SPINE_ENDINGS, Spine, hour_of, shift_name, spine_steps, window_start
 from kpiengine.plan.steps import Link, Named, Part, Select, Step, Stitch, Union
 from kpiengine.plan.targets import FINER, ConstantTarget, adds_up, own_grain, unknown
 from kpiengine.query import Query
@@ -112,8 +113,10 @@ class Level:
                     self._place(relation, numbers, base, {}, links, values)
 
     def _target_known(self, fact: Fact, number: int) -> bool:
-        """Whether a target file tells anything at this level."""
+        """Whether a target file tells anything at this level; a measure that is none always does."""
         measure = self.measures[number]
+        if not measure.is_target:
+            return True
         if not fact.known or any(k not in fact.keys for k in self.keys):
             return False
         own, _ = own_grain(measure.owner)
@@ -140,6 +143,8 @@ class Level:
 
     def _sparse_base(self, owns: Sequence[Relation]) -> tuple[str, list[str], dict[int, str]]:
         """The step whose rows are the groups, its keys, and the measures that it holds already."""
+        if not self.keys:  # each has one row
+            owns = [own for own in owns if own.columns] or owns[:1]
         if len(owns) == 1:
             return owns[0].step, self.keys, owns[0].columns
         name = self.space.unique(f"together_{self.suffix}")
@@ -155,13 +160,14 @@ class Level:
         parts = [Part(own.step, ()) for own in owns]
         edges = (self.query.since, self.query.until) if self.query.fill else (None, None)
         name = self.space.unique(
-            {"day": "days"}.get(period, f"{period}s") + (f"_of_{self.suffix}" if self.suffix != f"by_{period}" else "")
+            {"day": "days"}.get(period, f"{period}s") + (f"_of_{self.suffix}" if self.suffix != f"by_{period}" else ""),
+            *SPINE_ENDINGS,
         )
         steps, spine = spine_steps(name, period, self.space.calendar, parts, frames, *edges)
         self.steps += steps
         self.spine = spine
         others = [k for k in self.keys if k != period]
-        grid = self.space.unique(f"grid_{self.suffix}")
+        grid = self.space.unique(f"grid_{self.suffix}", "_groups")
         links: tuple[Link, ...] = ()
         if others:
             groups = f"{grid}_groups"
@@ -183,10 +189,10 @@ class Level:
         found: list[exp.Expr] = []
         start = column(spine.period, spine.step)
         if self.query.since is not None:
-            end = start if spine.period == "hour" else column(LAST_DAY, spine.step)
+            end = start if spine.period == HOUR else column(LAST_DAY, spine.step)
             since = self.query.since
-            if spine.period != "hour" and isinstance(since, dt.datetime):
-                since = since.date()
+            if isinstance(since, dt.datetime):
+                since = hour_of(since) if spine.period == HOUR else since.date()
             found.append(exp.GTE(this=end, expression=date_literal(since)))
         if self.query.until is not None:
             found.append(exp.LT(this=start.copy(), expression=date_literal(self.query.until)))
@@ -194,37 +200,35 @@ class Level:
 
     def _timeless(self, part: Part, spine: Spine) -> Select:
         """The groups whose rows have no time."""
-        kind = "TIMESTAMP" if spine.period == "hour" else "DATE"
-        columns = [Named(k, column(k)) for k in self.keys]
-        for name in spine.columns:
-            of_period = name.startswith(("prior", "next"))
-            columns.append(Named(name, exp.cast(exp.null(), kind if of_period else "DATE")))
-        return Select("", part.step, tuple(columns), filters=(is_null(column(spine.period)),))
+        nothing = exp.cast(exp.null(), "TIMESTAMP" if spine.period == HOUR else "DATE")
+        columns = (*(Named(k, column(k)) for k in self.keys), *(Named(c, nothing) for c in spine.columns))
+        return Select("", part.step, columns, filters=(is_null(column(spine.period)),))
 
     # -- the measures
 
     def _relations(self, fact: Fact, own: Relation, base: str) -> list[tuple[Relation, list[int]]]:
         """The fact's measures by the step that holds them."""
         found: list[tuple[Relation, list[int]]] = [(own, list(own.columns))] if own.columns else []
-        groups: dict[tuple[Frame, tuple[exp.Expr, ...], BoundCall | None], dict[int, BoundCall]] = {}
+        groups: dict[tuple[Frame, tuple[exp.Expr, ...], BoundCall | None, bool], dict[int, BoundCall]] = {}
         for number, call in fact.measures.items():
             frame = self.measures[number].frame
             if number in own.columns or self._unanswered(frame):
                 continue
             bare = replace(frame, shifts=())
             alone = call.per is not None or self._counted_alone(frame, call)
-            key = (bare, call.filters if frame.edge else (), call if alone else None)
+            cut = not self.dense or not (frame.looks_around or self._aligned())
+            key = (bare, call.filters if frame.edge else (), call if alone else None, cut)
             groups.setdefault(key, {})[number] = call
-        for (frame, _, _), calls in groups.items():
+        for (frame, _, _, cut), calls in groups.items():
             once = {c: n for n, c in reversed(calls.items())}
-            relation = self._framed(fact, frame, {n: calls[n] for n in sorted(once.values())})
+            relation = self._framed(fact, frame, {n: calls[n] for n in sorted(once.values())}, cut)
             columns = {n: relation.columns[once[c]] for n, c in calls.items()}
             found.append((replace(relation, columns=columns), list(calls)))
         return found
 
     def _counted_alone(self, frame: Frame, call: BoundCall) -> bool:
         """Whether a call is a distinct count over a window, which has steps of its own."""
-        windowed = frame.window is not None and not frame.edge and self.period not in (None, "hour")
+        windowed = frame.window is not None and not frame.edge and self.period not in (None, HOUR)
         return windowed and call.per is None and distinct_of(call) is not None
 
     def _unanswered(self, frame: Frame) -> bool:
@@ -232,10 +236,11 @@ class Level:
         windowed = frame.window is not None and frame.window.function != "running"
         return not self.period and (bool(frame.shifts) or windowed)
 
-    def _framed(self, fact: Fact, frame: Frame, calls: dict[int, BoundCall]) -> Relation:
+    def _framed(self, fact: Fact, frame: Frame, calls: dict[int, BoundCall], cut: bool) -> Relation:
+        """The measures in a frame, over the rows that are shown alone where `cut`."""
         keys = {k: fact.keys[k] for k in self._kept(frame)}
         window = frame.window if self.period else None
-        conditions = () if self.dense else fact.shown()
+        conditions = fact.shown() if cut else ()
         if frame.window is not None and not self.period:  # the whole span: from the beginning
             conditions = (fact.until,) if fact.until is not None else ()
         around = self._around(window)
@@ -266,21 +271,19 @@ class Level:
         parts += [frame.edge] if frame.edge else []
         kept = self._kept(frame)
         parts.append(f"by_{'_'.join(kept)}" if kept else "total")
-        return self.space.unique("_".join(parts))
+        return self.space.unique("_".join(parts), *relations.ENDINGS, *distinct.ENDINGS)
 
     def _around(self, window: Window | None) -> Around | None:
         if window is None or self.spine is None:
             return None
-        return Around(self.spine.step, self.spine.period, window_start(window), LAST_DAY)
+        last = HOUR if self.spine.period == HOUR else LAST_DAY
+        return Around(self.spine.step, self.spine.period, window_start(window), last)
 
     def _kept(self, frame: Frame) -> list[str]:
         """The level's keys less those that total() drops."""
-        if frame.dropped is None:
-            return self.keys
-        if not frame.dropped:
+        if frame.dropped == ():
             return [k for k in self.keys if k == self.period]
-        dropped = {d.lower() for d in frame.dropped} | {d.rsplit(".", 1)[-1].lower() for d in frame.dropped}
-        return [k for k in self.keys if k.lower() not in dropped]
+        return frame.kept(self.keys)
 
     def _place(
         self, relation: Relation, numbers: list[int], base: str, brought: dict[int, str], links: list[Link],

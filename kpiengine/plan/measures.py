@@ -21,7 +21,7 @@ from kpiengine.functions import METRIC_FUNCTIONS, QUERY_PERIOD
 from kpiengine.model import Model
 from kpiengine.plan.expressions import filled_in
 from kpiengine.plan.frames import KIND_SOURCE, PLAIN, Frame, Measure, Window
-from kpiengine.plan.targets import ConstantTarget, constant_target, refuse_missing, target_source
+from kpiengine.plan.targets import ConstantTarget, constant_target, refuse_missing, target_source, unknown
 from kpiengine.spec import MetricSpec, TargetFile
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql
@@ -59,7 +59,14 @@ class Measures:
 
     def target(self, name: str) -> exp.Expr:
         """The tree of a metric's target. UsageError where it has none."""
-        return self._target(self.model.metric(name), PLAIN)
+        return self._target(self.model.metric(name), PLAIN, ())
+
+    def give_rows_to_targets(self) -> None:
+        """Where nothing but targets was met, their metrics are measured too: targets stand in their periods."""
+        if any(isinstance(m, Measure) and not m.is_target for m in self.found):
+            return
+        for target in list(self.found):
+            self.metric(target.metric if isinstance(target, ConstantTarget) else target.owner.name)
 
     def of(self, tree: exp.Expr) -> Iterator[Measure]:
         """The measures in a tree."""
@@ -108,8 +115,9 @@ class Measures:
             found = self.model.find_metric(atom.name)
             if found is None or found.kind:
                 raise DefinitionError(atom.sql.problem(self.unknown(atom.name, metric)))
-            within = replace(found, parameters={**found.parameters, **metric.parameters}) if metric.parameters else found
-            return self._metric(within, filters, frame, above, alone)
+            if metric.parameters:  # they hold for every metric in it, as its filters do
+                found = replace(found, parameters={**found.parameters, **metric.parameters})
+            return self._metric(found, filters, frame, above, alone)
         if isinstance(atom, Parameter):
             return self.model.parameter(atom.name, metric, atom.sql, atom.sql.tree)
         if isinstance(atom, Call):
@@ -143,13 +151,18 @@ class Measures:
             self.found[number] = replace(known, name=measure.name)
         return exp.Placeholder(this=str(number))
 
-    def _target(self, metric: MetricSpec, frame: Frame) -> exp.Expr:
+    def _target(self, metric: MetricSpec, frame: Frame, filters: tuple[Sql, ...]) -> exp.Expr:
+        """`filters` are those of metrics around it: they narrow the rows of a file, and say nothing of a number."""
         refuse_missing(metric)
+        outer = tuple(f for f in filters if f not in self.model.filters(metric))
         if not isinstance(metric.target, TargetFile):
+            if outer:
+                return unknown()
             return self._measure(constant_target(self.model, metric, frame))
         source = target_source(self.model, metric)
         call = Sql(exp.Sum(this=exp.column("value")), Text("sum(value)", metric.target.place))
-        return self._measure(Measure(source, None, (), call, frame, metric, f"{metric.name}_target", is_target=True))
+        name = f"{metric.name}_target"
+        return self._measure(Measure(source, None, outer, call, frame, metric, name, is_target=True))
 
     # -- metric functions: each gives its metric in another frame
 
@@ -157,7 +170,7 @@ class Measures:
         self, call: Call, metric: MetricSpec, filters: tuple[Sql, ...], frame: Frame, above: tuple[str, ...]
     ) -> exp.Expr:
         if call.function == "target":
-            return self._target(self._targeted(call, metric), frame)
+            return self._target(self._targeted(call, metric), frame, filters)
         n = self._count(call, metric)
         if call.function == "prior" and n == 0 and isinstance(call.n, Parameter):
             return self._formula(call.inner, metric, filters, frame, above, False)
@@ -227,6 +240,8 @@ class Measures:
         if tree.meta.get("present"):
             return tree
         measures = list(self.of(tree))
+        if not measures:  # a number given as a target, which is there without any rows
+            return tree
         if isinstance(tree, exp.Placeholder) and not measures[0].is_count:
             return tree
         rows: dict[str, exp.Expr] = {}

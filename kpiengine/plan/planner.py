@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,7 @@ def make_plan(model: Model, query: Query, collect: Collect | None = None) -> Pla
     `collect` runs a plan at once; kinds that fit a model need it. Raises UsageError where the query cannot be
     answered as asked, DefinitionError where a definition that it needs is wrong.
     """
-    kinds = KindBinder(model, model.spec.timezone, collect)
+    kinds = KindBinder(model, query.timezone or model.spec.timezone, collect)
     tables = [(name, model.kind_table(name)) for name in query.metrics]
     if any(table for _, table in tables):
         if len(tables) > 1:
@@ -66,7 +67,7 @@ class _Planner:
     def __init__(self, model: Model, query: Query, kinds: KindBinder) -> None:
         self.model = model
         self.query = query
-        self.metrics = [model.metric(name) for name in dict.fromkeys(query.metrics)]
+        self.metrics = list({m.name: m for m in map(model.metric, query.metrics)}.values())
         if not self.metrics:
             raise UsageError("no metric is asked for; `kpi list` shows all")
         self.dimensions = read_dimensions(self._by())
@@ -91,6 +92,7 @@ class _Planner:
         having = [self._having(text) for text in self.query.having]
         order = self._order()
         self._check_names()
+        self.found.give_rows_to_targets()
         facts = FactBinder(self.space, self.query, self.dimensions).bind(self.found.found)
         steps, inputs = self._levels(facts)
         filters = [*having]
@@ -149,6 +151,10 @@ class _Planner:
                 raise UsageError(
                     f'"{metric.name}" is both a metric and a dimension of this query: name the dimension by its path'
                 )
+        shown = Counter(c.name.lower() for c in self._output_columns())
+        twice = [name for name, times in shown.items() if times > 1]
+        if twice:
+            raise UsageError(f'two columns of the result would be named "{twice[0]}": ask for them one at a time')
 
     # -- conditions and order on the result
 

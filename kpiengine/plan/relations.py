@@ -24,6 +24,9 @@ from kpiengine.plan.facts import Fact, present
 from kpiengine.plan.steps import Aggregate, Link, Named, Select, Step
 
 DAY = "day"
+HOUR = "hour"
+ENDINGS = ("_day", "_days", "_per", "_per_per", "_per_per_per")
+"""What names of steps on the way to a relation have behind the relation's."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,19 @@ class Relation:
 class Around:
     """The days that count for each period: columns of the step `periods` with the first and the last of them.
 
-    `first` None: from the beginning. `period` is the periods' own column.
+    `first` None: from the beginning. `period` is the periods' own column. Where that is `hour`, hours count, not days.
     """
 
     periods: str
     period: str
     first: str | None
     last: str
+
+    def moment(self, fact: Fact) -> exp.Expr:
+        """The day of a row of the fact, or its hour."""
+        found = fact.keys[HOUR] if self.period == HOUR else fact.day
+        assert found is not None
+        return found
 
     def condition(self, day: exp.Expr) -> tuple[exp.Expr, ...]:
         """That `day` is one of them."""
@@ -159,8 +168,7 @@ def _linked(
     step: str, around: Around, fact: Fact, keys: dict[str, exp.Expr], conditions: tuple[exp.Expr, ...]
 ) -> tuple[tuple[Link, ...], dict[str, exp.Expr], tuple[exp.Expr, ...]]:
     """The join of periods with the rows around them, and keys and conditions said of the joined rows."""
-    assert fact.day is not None
-    link = Link(step, step, around.condition(qualified(fact.day, step)), required=True)
+    link = Link(step, step, around.condition(qualified(around.moment(fact), step)), required=True)
     group = {k: column(k, around.periods) if k == around.period else qualified(e, step) for k, e in keys.items()}
     return (link,), group, tuple(qualified(c, step) for c in conditions)
 
@@ -173,7 +181,6 @@ def around_rows(
     folds = {n: fold(c.tree) for n, c in calls.items()}
     steps: list[Step] = []
     if all(f is not None for f in folds.values()):
-        assert fact.day is not None
         common, rest = sifted(calls)
         partials: dict[str, exp.Expr] = {}
         measures: dict[int, exp.Expr] = {}
@@ -183,7 +190,7 @@ def around_rows(
             partials |= {n: filtered(p, rest[number]) for n, p in made.items()}
             measures[number] = folded.whole([column(n, f"{name}_days") for n in made])
         others = {k: e for k, e in keys.items() if k != around.period}
-        grouped = (Named(DAY, fact.day), *(Named(k, e) for k, e in others.items()))
+        grouped = (Named(DAY, around.moment(fact)), *(Named(k, e) for k, e in others.items()))
         days = Aggregate(
             f"{name}_days",
             fact.rows.step,
@@ -281,6 +288,8 @@ def on_edge_day(
         grouped = (Named(period, fact.keys[period]),) if period else ()
         days = Aggregate(f"{name}_day", table, grouped, (Named(marked, edge_of(this=fact.day.copy())),), where)
     on: list[exp.Expr] = [exp.EQ(this=qualified(fact.day, table), expression=column(marked, days.name))]
+    if around is not None and period == HOUR:
+        on.append(exp.LTE(this=qualified(fact.keys[HOUR], table), expression=column(HOUR, days.name)))
     if period and around is None:
         on.append(both_equal(qualified(fact.keys[period], table), column(period, days.name)))
     group = {k: qualified(e, table) for k, e in keys.items()}

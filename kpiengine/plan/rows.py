@@ -15,7 +15,7 @@ from sqlglot import exp
 from kpiengine.calendar import PERIODS
 from kpiengine.errors import Problem
 from kpiengine.formula import safe_divisions
-from kpiengine.functions import KEYED_FUNCTIONS, function_name
+from kpiengine.functions import KEYED_FUNCTIONS, OVERALL, function_name, is_aggregate
 from kpiengine.model.paths import OutOfReach
 from kpiengine.model.source import Column, Source, quoted
 from kpiengine.plan.expressions import both_equal, day_of, period_of, renamed
@@ -191,10 +191,11 @@ class Rows:
     """Filters of the metric being bound: what a keyed function's rows have to pass."""
 
     def _keyed_value(self, node: exp.Expr, sql: Sql, what: str, time: str | None, problems: list[Problem]) -> exp.Expr:
-        """`first_time(key, condition)` or `ever(key, condition)`: grouped by key over all rows, and linked by it."""
+        """A keyed function, as `ever(key, condition)`: grouped by key over all rows, and linked by it."""
         function = function_name(node)
         arguments = list(node.expressions)
         wrong = len(arguments) not in ((1, 2) if function == "first_time" else (2,))
+        wrong = wrong or (function == OVERALL and not is_aggregate(arguments[1]))
         if wrong or not isinstance(arguments[0], exp.Column):
             problems.append(sql.problem(f"{what}: {function}() is written {KEYED_FUNCTIONS[function]}", node))
             return exp.null()
@@ -212,6 +213,8 @@ class Rows:
         key = inner.bind(Sql(arguments[0], sql.text), what, time, problems)
         condition = inner.bind(Sql(arguments[1], sql.text), what, time, problems) if len(arguments) > 1 else None
         value, kind = inner.keyed_measure(function, condition, time)
+        if problems:
+            return "missing"
         if value is None:
             problems.append(
                 sql.problem(f'{what}: {function}() needs a time, and source "{self.source.name}" has none', node)
@@ -238,6 +241,8 @@ class Rows:
         if function == "ever":
             held = exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))], default=exp.Literal.number(0))
             return exp.EQ(this=exp.Max(this=held), expression=exp.Literal.number(1)), "BOOLEAN"
+        if function == OVERALL:
+            return self._typed(condition)
         found = self.time(time)
         if found is None:
             return None, ""
@@ -245,6 +250,12 @@ class Rows:
         if condition is not None:
             earliest = exp.Filter(this=earliest, expression=exp.Where(this=condition))
         return earliest, found[1]
+
+    def _typed(self, tree: exp.Expr | None) -> tuple[exp.Expr, str]:
+        """An aggregate call and its type: sums of integers are BIGINT."""
+        assert tree is not None
+        kind = self.space.model.catalog.types(self.types, [tree])[0]
+        return (exp.cast(tree, "BIGINT"), "BIGINT") if kind == "HUGEINT" else (tree, kind)
 
     def as_of_filters(self, time: str | None) -> list[exp.Expr]:
         """Conditions that leave out rows later than the query's `as_of`; rows without a time stay."""

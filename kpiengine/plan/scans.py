@@ -104,13 +104,14 @@ class Workspace:
         """Adds steps that stand between the scans and the aggregates, made when binding is over."""
         self._later.append(make)
 
-    def unique(self, name: str) -> str:
-        """`name`, with a number behind it where a step of that name is there already."""
+    def unique(self, name: str, *derived: str) -> str:
+        """`name`, with a number behind it where a step of that name is there already, or of it with an ending that
+        steps `derived` from it have (`_days`). Those names are taken with it."""
         plain = re.sub(r"\W+", "_", name).lower()
         found, n = plain, 2
-        while found in self._names:
+        while any(found + ending in self._names for ending in ("", *derived)):
             found, n = f"{plain}_{n}", n + 1
-        self._names.add(found)
+        self._names.update(found + ending for ending in ("", *derived))
         return found
 
     def join_key(self, join: JoinSpec, here: Source, target: Source) -> list[tuple[Column, Column]]:

@@ -18,11 +18,13 @@ from kpiengine.plan.frames import Frame, Window
 from kpiengine.plan.steps import Aggregate, Named, Part, Select, Series, Step, Union
 
 LAST_DAY = "last_day"
+SPINE_ENDINGS = ("_seen", "_span", "_days", "_hours", "_starts")
+"""What names of steps on the way to a spine have behind the spine's."""
 
 
 @dataclass(frozen=True)
 class Spine:
-    """The step with the periods: the period's own column, and one per look-back of the query."""
+    """The step with the periods: the period's own column, and `columns`, the periods that shifts lead to."""
 
     step: str
     period: str
@@ -52,9 +54,9 @@ def spine_steps(
     low: exp.Expr = exp.Min(this=column(unit))
     high: exp.Expr = exp.Max(this=column(unit))
     if since is not None:
-        low = exp.Least(this=low, expressions=[date_literal(_start(calendar, since, unit))])
+        low = _or_bound(low, exp.LT, _start(calendar, since, unit))
     if until is not None:
-        high = exp.Greatest(this=high, expressions=[date_literal(_start(calendar, _before(until, unit), unit))])
+        high = _or_bound(high, exp.GT, _start(calendar, _before(until, unit), unit))
     span = Aggregate(f"{name}_span", seen, (), (Named("low", low), Named("high", high)))
     hourly = unit == "hour"
     series = Series(f"{name}_{'hours' if hourly else 'days'}", span.name, "moment" if hourly else "day", hourly)
@@ -63,19 +65,34 @@ def spine_steps(
     periods = Select(f"{name}_starts", series.name, (Named(unit, start),), distinct=True)
     looks = _looks(unit, calendar, frames)
     steps += [span, series, periods, Select(name, periods.name, (Named(unit, column(unit)), *looks))]
-    return steps, Spine(name, unit, tuple(n.name for n in looks))
+    return steps, Spine(name, unit, tuple(dict.fromkeys(shift_name(f.shifts) for f in frames if f.shifts)))
+
+
+def _or_bound(edge: exp.Expr, beyond: type[exp.Expr], bound: dt.date) -> exp.Expr:
+    """The edge of the rows where it lies beyond the bound, else the bound, which holds where there are no rows."""
+    there = date_literal(bound)
+    return exp.Case(ifs=[exp.If(this=beyond(this=edge.copy(), expression=there.copy()), true=edge)], default=there)
 
 
 def _before(until: dt.date, unit: str) -> dt.date:
     """The last moment that an exclusive bound leaves."""
-    if isinstance(until, dt.datetime):
-        return until - (dt.timedelta(hours=1) if unit == "hour" else dt.timedelta(microseconds=1))
+    if isinstance(until, dt.datetime) or unit == "hour":
+        return _instant(until) - dt.timedelta(microseconds=1)
     return until - dt.timedelta(days=1)
+
+
+def _instant(day: dt.date) -> dt.datetime:
+    return day if isinstance(day, dt.datetime) else dt.datetime(day.year, day.month, day.day)
+
+
+def hour_of(day: dt.date) -> dt.datetime:
+    """The beginning of the hour, or of the day for a date."""
+    return _instant(day).replace(minute=0, second=0, microsecond=0)
 
 
 def _start(calendar: Calendar, day: dt.date, unit: str) -> dt.date:
     if unit == "hour":
-        return dt.datetime(day.year, day.month, day.day, getattr(day, "hour", 0))
+        return hour_of(day)
     plain = day.date() if isinstance(day, dt.datetime) else day
     return calendar.start_of(plain, unit)
 
@@ -87,17 +104,33 @@ def _looks(unit: str, calendar: Calendar, frames: Sequence[Frame]) -> tuple[Name
     looks = {LAST_DAY: last}
     for frame in frames:
         window = frame.window
-        if window is not None and window.function == "trailing":
-            looks[f"{window.name}_start"] = _trailing_start(here, last, unit, window, calendar)
-        elif window is not None and window.function == "to_date":
-            looks[f"{window.name}_start"] = calendar.start(last, window.unit)
+        if window is not None and window.function != "running":
+            start = _hours_start if unit == "hour" else _days_start
+            looks[f"{window.name}_start"] = start(here, last, unit, window, calendar)
         if frame.shifts:
             looks[shift_name(frame.shifts)] = shifted(here, unit, frame.shifts, calendar)
     return tuple(Named(n, e) for n, e in looks.items())
 
 
-def _trailing_start(here: exp.Expr, last: exp.Expr, unit: str, window: Window, calendar: Calendar) -> exp.Expr:
-    """The first of the n units that end with the period's last day."""
+def _days_start(here: exp.Expr, last: exp.Expr, unit: str, window: Window, calendar: Calendar) -> exp.Expr:
+    if window.unit == "hour":
+        raise UsageError(f"{window.told} by {unit}: hours are looked at by hour only")
+    if window.function == "to_date":
+        return calendar.start(last, window.unit)
+    return trailing_start(here, last, unit, window, calendar)
+
+
+def _hours_start(here: exp.Expr, last: exp.Expr, unit: str, window: Window, calendar: Calendar) -> exp.Expr:
+    """The first hour of a window that ends with the hour `here`."""
+    if window.function == "to_date":
+        return here if window.unit == "hour" else exp.cast(calendar.start(last, window.unit), "TIMESTAMP")
+    hour = exp.Interval(this=exp.Literal.string("1"), unit=exp.var("HOUR"))
+    after = exp.paren(exp.Add(this=here.copy(), expression=hour), copy=False)
+    return _moved_hour(after, window.n, window.unit, calendar, window.told)
+
+
+def trailing_start(here: exp.Expr, last: exp.Expr, unit: str, window: Window, calendar: Calendar) -> exp.Expr:
+    """The first day of the n units that end with a period's last day; `here` is the period's first."""
     if unit not in ("hour", "day") and period_stays(window.unit, unit):
         following = calendar.move_start(here, 1, unit, unit)
         return calendar.move_start(following, -window.n, window.unit, unit)
@@ -117,14 +150,16 @@ def shifted(start: exp.Expr, unit: str, shifts: Sequence[tuple[int, str]], calen
     """The period that holds a period's first day moved back, once per shift."""
     here = start.copy()
     for n, by in shifts:
-        hourly = unit == "hour"
-        here = _moved_hour(here, n, by, calendar) if hourly else calendar.move_start(here, -n, by, unit)
+        if unit == "hour":
+            here = _moved_hour(here, n, by, calendar, f"prior(…, {n}, {by})")
+        else:
+            here = calendar.move_start(here, -n, by, unit)
     return here
 
 
-def _moved_hour(here: exp.Expr, n: int, by: str, calendar: Calendar) -> exp.Expr:
+def _moved_hour(here: exp.Expr, n: int, by: str, calendar: Calendar, told: str) -> exp.Expr:
     if by not in ("hour", "day", "week") and calendar.name != "gregorian":
-        raise UsageError(f"prior(…, {n}, {by}) by hour is there in the Gregorian calendar only")
+        raise UsageError(f"{told} by hour is there in the Gregorian calendar only")
     back = exp.Interval(
         this=exp.Literal.string(str(abs(n) * (3 if by == "quarter" else 1))),
         unit=exp.var("MONTH" if by == "quarter" else by.upper()),

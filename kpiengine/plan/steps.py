@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from kpiengine.kind import Cte, Rows
+
 
 @dataclass(frozen=True)
 class Named:
@@ -110,9 +112,22 @@ class Series:
 class Given:
     """A step that a kind made: a query in DuckDB's dialect, or rows as an Arrow table, which `query` says too."""
 
-    name: str
-    query: exp.Query
-    table: object | None = field(default=None, compare=False)
+    made: Cte | Rows
+
+    @property
+    def name(self) -> str:
+        """The step's name."""
+        return self.made.name
+
+    @property
+    def query(self) -> exp.Query:
+        """The query; of many rows a long one."""
+        return self.made.query
+
+    @property
+    def table(self) -> object | None:
+        """The rows, where there are any."""
+        return self.made.table if isinstance(self.made, Rows) else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ counts, and unknown (NULL) for others; at a finer one, or with a dimension that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -14,10 +14,11 @@ from sqlglot import exp
 from kpiengine.calendar import PERIODS, Calendar, plus_days
 from kpiengine.errors import DefinitionError, Problem, UsageError
 from kpiengine.formula import Aggregate, Formula, Reference
+from kpiengine.functions import PER, function_name
 from kpiengine.model import Model
 from kpiengine.plan.expressions import is_null
-from kpiengine.plan.frames import PLAIN, Frame
-from kpiengine.plan.spine import last_day
+from kpiengine.plan.frames import PLAIN, Frame, Window
+from kpiengine.plan.spine import last_day, shifted, trailing_start
 from kpiengine.spec import MetricSpec, SourceSpec, TargetFile
 from kpiengine.spec.specs import Option
 from kpiengine.spec.text import Text
@@ -28,6 +29,9 @@ _MAKE = {("month", "quarter"): 3, ("month", "year"): 12, ("quarter", "year"): 4,
 
 FINER = frozenset({*_MAKE, *(("day", p) for p in ("month", "quarter", "year"))})
 """Pairs of periods of which the first lies in the second, whole."""
+
+# The mean length in days. A whole number of periods never strays from it by half of one, in any calendar.
+_DAYS_IN = {"day": "1", "week": "7", "month": "30.436875", "quarter": "91.310625", "year": "365.2425"}
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,37 @@ class ConstantTarget:
     frame: Frame = PLAIN
 
     def value(self, period: str | None, dims: Sequence[str], key: exp.Expr | None, calendar: Calendar) -> exp.Expr:
-        """The target at a grain; `key` is the period's column."""
-        if {d.lower() for d in dims} != {d.lower() for d in self.dims} or (period is None) != (None in self.values):
+        """The target at a grain, in the target's frame; `key` is the period's column."""
+        known = {d.lower() for d in self.frame.kept(dims)} == {d.lower() for d in self.dims}
+        if not known or (period is None) != (None in self.values):
             return unknown()
-        number = self._at(period, key, calendar)
+        if period is None or key is None:
+            number = self._at(None, None, calendar)
+        else:
+            start = shifted(key, period, self.frame.shifts, calendar)
+            window = self.frame.window
+            number = self._over(window, period, start, calendar) if window else self._at(period, start, calendar)
         if number is None:
             return unknown()
         if key is None:
             return number
         return exp.Case(ifs=[exp.If(this=exp.Not(this=is_null(key.copy())), true=number)])
+
+    def _over(self, window: Window, period: str, start: exp.Expr, calendar: Calendar) -> exp.Expr | None:
+        """The sum over a window of whole periods; None for one that cuts them, or that has no beginning."""
+        units = [p for p in PERIODS if p in self.values and _nests(p, period) and _nests(p, window.unit)]
+        if not self.adds_up or not units or units[-1] not in _DAYS_IN:
+            return None
+        last = last_day(start, period, calendar)
+        first = (
+            calendar.start(last, window.unit)
+            if window.function == "to_date"
+            else trailing_start(start, last, period, window, calendar)
+        )
+        days = exp.DateDiff(this=plus_days(last, 1), expression=first, unit=exp.Literal.string("day"))
+        length = exp.Literal.number(_DAYS_IN[units[-1]])
+        many = exp.Round(this=exp.Div(this=exp.cast(days, "DOUBLE"), expression=length))
+        return exp.Mul(this=exp.cast(exp.convert(self.values[units[-1]]), "DOUBLE"), expression=many)
 
     def _at(self, period: str | None, key: exp.Expr | None, calendar: Calendar) -> exp.Expr | None:
         if period in self.values:
@@ -70,6 +96,10 @@ class ConstantTarget:
             after = plus_days(last_day(key, period, calendar), 1)
             return exp.DateDiff(this=after, expression=key.copy(), unit=exp.Literal.string("day"))
         return None
+
+
+def _nests(finer: str, coarser: str) -> bool:
+    return finer == coarser or (finer, coarser) in FINER
 
 
 def unknown() -> exp.Expr:
@@ -116,7 +146,9 @@ def _adds(model: Model, formula: Formula, above: tuple[str, ...]) -> bool:
 
 def _sums(call: exp.Expr) -> bool:
     bare = call.this if isinstance(call, exp.Filter) else call
-    return isinstance(bare, exp.Sum | exp.Count | exp.CountIf) and not bare.find(exp.Distinct)
+    if not isinstance(bare, exp.Sum | exp.Count | exp.CountIf) or bare.find(exp.Distinct):
+        return False
+    return all(function_name(n) != PER for n in bare.find_all(exp.Anonymous))
 
 
 def target_source(model: Model, metric: MetricSpec) -> str:
@@ -127,13 +159,19 @@ def target_source(model: Model, metric: MetricSpec) -> str:
     if period is None:
         message = f'"{metric.name}" has its targets in a file, at its own grain, and has none: add grain: month'
         raise DefinitionError(Problem(metric.places.get("target", metric.place), message))
-    return f"{metric.name}_targets"
+    return next(name for name, source in model.spec.sources.items() if source.place == target.place)
 
 
 def target_sources(
-    metrics: Mapping[str, MetricSpec], connector_for: Callable[[str], str | None], problems: list[Problem]
+    metrics: Mapping[str, MetricSpec],
+    connector_for: Callable[[str], str | None],
+    taken: Collection[str],
+    problems: list[Problem],
 ) -> dict[str, SourceSpec]:
-    """A source for each target file: `period` (2026, 2026-03 or 2026-03-01), `value`, and any dimensions."""
+    """A source for each target file: `period` (2026, 2026-03 or 2026-03-01), `value`, and any dimensions.
+
+    `taken` are the names of the project's own sources.
+    """
     found: dict[str, SourceSpec] = {}
     for metric in metrics.values():
         target = metric.target
@@ -144,6 +182,8 @@ def target_sources(
             problems.append(Problem(target.place, f"no connector reads {target.path}; name a .csv or .parquet file"))
             continue
         name = f"{metric.name}_targets"
+        while name in taken:
+            name += "_"
         day = Text("cast(substr(cast(period as varchar) || '-01-01', 1, 10) as date)", target.place)
         options = {"path": Option(target.path, target.place)}
         found[name] = SourceSpec(name, connector, options, time="period", columns={"period": day}, place=target.place)

@@ -45,6 +45,12 @@ class Question:
     descending: tuple[str, bool] | None = None
     """A column to order by first, and whether downwards."""
     limit: int | None = None
+    totals: bool = False
+    fill: bool = False
+    as_of: dt.date | None = None
+    having: tuple[str, str, int] | None = None
+    """A metric, an operator (`>`, `<=`), and what it is compared with."""
+    week_starts: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,17 +72,43 @@ class Cell:
 
 def answer(world: World, metrics: Mapping[str, Metric], question: Question) -> list[tuple[Any, ...]]:
     """The rows: dimensions in the order asked, then metrics; sorted by dimensions unless the question says otherwise."""
-    return _Answer(world, metrics, question).rows()
+    found: list[tuple[Any, ...]] = []
+    for kept in range(len(question.by), -1, -1) if question.totals else [len(question.by)]:
+        dropped = len(question.by) - kept
+        for row in _Answer(world, metrics, question, kept).rows():
+            told = (dropped,) if question.totals else ()
+            found.append((*row[:kept], *[None] * dropped, *told, *row[kept:]))
+    return _arranged(found, question)
+
+
+def _arranged(rows: list[tuple[Any, ...]], question: Question) -> list[tuple[Any, ...]]:
+    """The rows that `having` leaves, in order, up to the limit."""
+    first = len(question.by) + question.totals
+    if question.having is not None:
+        name, operator, bound = question.having
+        place = first + question.metrics.index(name)
+        rows = [row for row in rows if row[place] is not None and (row[place] > bound) == (operator == ">")]
+    rows.sort(key=lambda row: [_last_if_null(v) for v in row[:first]])
+    if question.descending is not None:
+        column, downwards = question.descending
+        place = first + question.metrics.index(column)
+        known = [row for row in rows if row[place] is not None]
+        known.sort(key=lambda row: row[place], reverse=downwards)
+        rows = known + [row for row in rows if row[place] is None]
+    return rows[: question.limit]
 
 
 class _Answer:
-    def __init__(self, world: World, metrics: Mapping[str, Metric], question: Question) -> None:
+    """The answer by the first `kept` of the question's dimensions."""
+
+    def __init__(self, world: World, metrics: Mapping[str, Metric], question: Question, kept: int) -> None:
         self.world = world
         self.metrics = metrics
         self.question = question
-        periods = [path[0] for path in question.by if path in [(p,) for p in PERIODS]]
+        self.by = question.by[:kept]
+        periods = [path[0] for path in self.by if path in [(p,) for p in PERIODS]]
         self.period = periods[0] if periods else None
-        self.dimensions = tuple(path for path in question.by if path != (self.period,))
+        self.dimensions = tuple(path for path in self.by if path != (self.period,))
         self._passed: dict[Any, list[tuple[Group, dt.date | None, Row]]] = {}
         self.met_rows = False
 
@@ -89,7 +121,7 @@ class _Answer:
             self._passed[source, filters] = [
                 (tuple(value(self.world, table, row, d) for d in self.dimensions), day_of(table, row), row)
                 for row in table.rows
-                if all(c.holds(self.world, table, row) is True for c in every)
+                if self.exists(day_of(table, row)) and all(c.holds(self.world, table, row) is True for c in every)
             ]
         return self._passed[source, filters]
 
@@ -124,6 +156,23 @@ class _Answer:
                 return False
         return self.looks_around(formula.inner)
 
+    def exists(self, day: dt.date | None) -> bool:
+        """Whether a row of that day is there for `as_of`."""
+        return day is None or self.question.as_of is None or day <= self.question.as_of
+
+    def start_of(self, day: dt.date, unit: str) -> dt.date:
+        return start_of(day, unit, self.question.week_starts)
+
+    def end_of(self, day: dt.date, unit: str) -> dt.date:
+        return end_of(day, unit, self.question.week_starts)
+
+    def span(self, days: list[dt.date]) -> tuple[dt.date, dt.date] | None:
+        """The first and the last day whose periods are there, where every period is."""
+        since, until = (self.question.since, self.question.until) if self.question.fill else (None, None)
+        low = min([*days, *([since] if since else [])], default=None)
+        high = max([*days, *([until - dt.timedelta(days=1)] if until else [])], default=None)
+        return (low, high) if low is not None and high is not None else None
+
     def within(self, day: dt.date | None) -> bool:
         """Whether a row of that day is shown."""
         since, until = self.question.since, self.question.until
@@ -139,17 +188,19 @@ class _Answer:
             groups = {(group, None) for group, day, _ in seen if self.within(day)}
             return groups if self.dimensions else {((), None)}
         period = self.period
-        if not any(self.looks_around(m.formula) for m in asked):
-            return {(g, d and start_of(d, period)) for g, d, _ in seen if self.within(d)}
+        if not self.question.fill and not any(self.looks_around(m.formula) for m in asked):
+            return {(g, d and self.start_of(d, period)) for g, d, _ in seen if self.within(d)}
         groups_seen = {group for group, _, _ in seen}
-        days = [day for _, day, _ in seen if day is not None]
+        if not self.dimensions:
+            groups_seen = {()}
         cells = {(group, None) for group, day, _ in seen if day is None and self.within(None)}
-        first = start_of(min(days), period) if days else None
-        while first is not None and first <= max(days):
+        span = self.span([day for _, day, _ in seen if day is not None])
+        first = self.start_of(span[0], period) if span else None
+        while span and first is not None and first <= span[1]:
             begun = self.question.until is None or first < self.question.until
-            if begun and (self.question.since is None or end_of(first, period) > self.question.since):
+            if begun and (self.question.since is None or self.end_of(first, period) > self.question.since):
                 cells |= {(group, first) for group in groups_seen}
-            first = end_of(first, period)
+            first = self.end_of(first, period)
         return cells
 
     # -- what a metric is in a cell
@@ -176,15 +227,19 @@ class _Answer:
                 return self.of(inner, metric, replace(cell, edge="last"), filters)
             case Opening(inner):
                 return self.of(inner, metric, replace(cell, edge="first"), filters)
+            case Trailing() | ToDate() if self.period is None:
+                return None
             case Prior(inner):
                 return self.before(formula, inner, metric, cell, filters)
         return self.of(formula.inner, metric, self.around(formula, cell), filters)
 
     def before(self, call: Prior, inner: Formula, metric: Metric, cell: Cell, filters: tuple[Condition, ...]) -> Any:
         """The value in the period before; NULL, and no count of 0, where that has no rows."""
-        assert cell.period is not None and self.period is not None
-        low = start_of(moved(cell.period, -call.n, call.unit), self.period)
-        there = replace(cell, period=low, low=low, high=end_of(low, self.period), shown=False)
+        if self.period is None:
+            return None
+        assert cell.period is not None
+        low = self.start_of(moved(cell.period, -call.n, call.unit), self.period)
+        there = replace(cell, period=low, low=low, high=self.end_of(low, self.period), shown=False)
         outside, self.met_rows = self.met_rows, False
         found = self.of(inner, metric, there, filters)
         found = found if self.met_rows else None
@@ -193,14 +248,16 @@ class _Answer:
 
     def around(self, call: LooksAround, cell: Cell) -> Cell:
         """The days that a time function sees from a cell."""
-        assert self.period is not None and cell.high is not None
+        if self.period is None:  # running, from the beginning to the end of what is shown
+            return replace(cell, high=self.question.until, shown=False)
+        assert cell.high is not None
         match call:
             case Running():
                 low = None
             case Trailing(_, n, unit):
                 low = moved(cell.high, -n, unit)
             case ToDate(_, unit):
-                low = start_of(cell.high - dt.timedelta(days=1), unit)
+                low = self.start_of(cell.high - dt.timedelta(days=1), unit)
         return replace(cell, low=low, shown=False)
 
     def aggregate(self, call: Aggregate, metric: Metric, cell: Cell, filters: tuple[Condition, ...]) -> Any:
@@ -233,19 +290,12 @@ class _Answer:
             cell = Cell(group)
             if self.period is not None:
                 timeless = first is None
-                high = end_of(first, self.period) if first is not None else None
+                high = self.end_of(first, self.period) if first is not None else None
                 cell = Cell(group, period=first, low=first, high=high, timeless=timeless)
             values = iter(group)
-            shown = [first if path == (self.period,) else next(values) for path in self.question.by]
+            shown = [first if path == (self.period,) else next(values) for path in self.by]
             found.append((*shown, *(self.metric(name, cell) for name in self.question.metrics)))
-        found.sort(key=lambda row: [_last_if_null(v) for v in row[: len(self.question.by)]])
-        if self.question.descending is not None:
-            column, downwards = self.question.descending
-            place = len(self.question.by) + self.question.metrics.index(column)
-            known = [row for row in found if row[place] is not None]
-            known.sort(key=lambda row: row[place], reverse=downwards)
-            found = known + [row for row in found if row[place] is None]
-        return found[: self.question.limit]
+        return found
 
 
 def _last_if_null(item: Any) -> tuple[bool, Any]:
@@ -255,4 +305,5 @@ def _last_if_null(item: Any) -> tuple[bool, Any]:
 def column_names(question: Question) -> Sequence[str]:
     """The names of the answer's columns."""
     last = [path[-1] for path in question.by]
-    return [*("_".join(p) if last.count(p[-1]) > 1 else p[-1] for p in question.by), *question.metrics]
+    told = ["totals"] if question.totals else []
+    return [*("_".join(p) if last.count(p[-1]) > 1 else p[-1] for p in question.by), *told, *question.metrics]

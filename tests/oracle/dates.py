@@ -6,13 +6,13 @@ import calendar
 import datetime as dt
 
 
-def start_of(day: dt.date, unit: str) -> dt.date:
-    """The first day of the period that holds `day`."""
+def start_of(day: dt.date, unit: str, week_starts: int = 0) -> dt.date:
+    """The first day of the period that holds `day`; `week_starts` counts from 0, Monday."""
     match unit:
         case "day":
             return day
         case "week":
-            return day - dt.timedelta(days=day.weekday())
+            return day - dt.timedelta(days=(day.weekday() - week_starts) % 7)
         case "month":
             return day.replace(day=1)
         case "quarter":
@@ -29,6 +29,6 @@ def moved(day: dt.date, n: int, unit: str) -> dt.date:
     return dt.date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
 
 
-def end_of(day: dt.date, unit: str) -> dt.date:
+def end_of(day: dt.date, unit: str, week_starts: int = 0) -> dt.date:
     """The day after the period's last."""
-    return moved(start_of(day, unit), 1, unit)
+    return moved(start_of(day, unit, week_starts), 1, unit)

@@ -32,13 +32,11 @@ WITH orders_rows AS (
 ), grid_by_month AS (
   SELECT
     month,
-    last_day,
     prior_1_month
   FROM months
   UNION ALL
   SELECT
     month,
-    CAST(NULL AS DATE) AS last_day,
     CAST(NULL AS DATE) AS prior_1_month
   FROM orders_by_month
   WHERE

@@ -29,15 +29,11 @@ WITH orders_rows AS (
   FROM months_starts
 ), grid_by_month AS (
   SELECT
-    month,
-    last_day,
-    trailing_2_month_start
+    month
   FROM months
   UNION ALL
   SELECT
-    month,
-    CAST(NULL AS DATE) AS last_day,
-    CAST(NULL AS DATE) AS trailing_2_month_start
+    month
   FROM orders_by_month
   WHERE
     month IS NULL
@@ -56,28 +52,28 @@ WITH orders_rows AS (
 ), orders_buyers_count_trailing_2_month_by_month_seen AS (
   SELECT DISTINCT
     customer_id AS value,
-    ordered_at AS day,
+    ordered_at AS seen_on,
     CAST(DATE_TRUNC('MONTH', ordered_at) AS DATE) AS month
   FROM orders_rows
   WHERE
     NOT customer_id IS NULL AND NOT ordered_at IS NULL
 ), orders_buyers_count_trailing_2_month_by_month_next AS (
   SELECT
-    day,
+    seen_on,
     month,
-    LEAD(month) OVER (PARTITION BY value ORDER BY day) AS next_period
+    LEAD(month) OVER (PARTITION BY value ORDER BY seen_on) AS next_period
   FROM orders_buyers_count_trailing_2_month_by_month_seen
 ), orders_buyers_count_trailing_2_month_by_month_days AS (
   SELECT DISTINCT
-    day
+    seen_on
   FROM orders_buyers_count_trailing_2_month_by_month_next
 ), orders_buyers_count_trailing_2_month_by_month_gone AS (
   SELECT
-    orders_buyers_count_trailing_2_month_by_month_days.day,
+    orders_buyers_count_trailing_2_month_by_month_days.seen_on,
     MIN(months.month) AS gone
   FROM orders_buyers_count_trailing_2_month_by_month_days
   JOIN months
-    ON months.trailing_2_month_start > orders_buyers_count_trailing_2_month_by_month_days.day
+    ON months.trailing_2_month_start > orders_buyers_count_trailing_2_month_by_month_days.seen_on
   GROUP BY
     1
 ), orders_buyers_count_trailing_2_month_by_month_left AS (
@@ -94,7 +90,7 @@ WITH orders_rows AS (
     END AS leaves
   FROM orders_buyers_count_trailing_2_month_by_month_next
   LEFT JOIN orders_buyers_count_trailing_2_month_by_month_gone
-    ON orders_buyers_count_trailing_2_month_by_month_next.day = orders_buyers_count_trailing_2_month_by_month_gone.day
+    ON orders_buyers_count_trailing_2_month_by_month_next.seen_on = orders_buyers_count_trailing_2_month_by_month_gone.seen_on
 ), orders_buyers_count_trailing_2_month_by_month_moves AS (
   SELECT
     enters AS month,

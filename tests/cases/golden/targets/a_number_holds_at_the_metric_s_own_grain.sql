@@ -1,0 +1,29 @@
+WITH sales_rows AS (
+  SELECT
+    day,
+    amount
+  FROM sales
+), sales_by_month AS (
+  SELECT
+    CAST(DATE_TRUNC('MONTH', day) AS DATE) AS month,
+    CAST(SUM(amount) AS BIGINT) AS revenue
+  FROM sales_rows
+  GROUP BY
+    1
+)
+SELECT
+  month,
+  revenue,
+  CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END AS revenue_target,
+  CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) AS revenue_attainment,
+  CASE
+    WHEN CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) >= 1
+    THEN 'on'
+    WHEN CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) >= 0.9
+    THEN 'near'
+    WHEN NOT CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) IS NULL
+    THEN 'off'
+  END AS revenue_status
+FROM sales_by_month
+ORDER BY
+  month ASC
