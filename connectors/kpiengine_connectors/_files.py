@@ -88,6 +88,8 @@ def _existing(path: Path, context: SourceContext, folders: bool) -> Path:
         raise DataError(f'source "{context.source}": {path} is a folder; {cure}')
     if path.exists():
         return path
+    if path.is_symlink():
+        raise DataError(f'source "{context.source}": {path} is a link to {path.readlink()}, which is not there')
     folder = path.parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent

@@ -25,6 +25,14 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_OTHERS = (
+    (b"PAR1", "a Parquet file"),
+    (b"PK\x03\x04", "a workbook (.xlsx) or a zip file"),
+    (b"\xd0\xcf\x11\xe0", "a workbook (.xls)"),
+    (b"\x1f\x8b", "packed (.gz)"),
+    (b"\x28\xb5\x2f\xfd", "packed (.zst)"),
+    (b"ARROW1", "an Arrow file"),
+)
 CURE = "name its encoding, e.g. encoding: windows-1252 (or latin-1, windows-1256, utf-16, …)"
 
 
@@ -51,6 +59,9 @@ def encoding_of(data: bytes, given: str | None, path: Path, context: SourceConte
         raise DataError(
             f'source "{context.source}": unknown encoding "{given}"; there are {known}, and all that Python knows'
         ) from None
+    other = next((what for start, what in _OTHERS if data.startswith(start)), None)
+    if other is not None:
+        raise DataError(f'source "{context.source}": {path} is no text file but {other}; give it the ending of one')
     marked = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
     if marked is not None:
         return marked
