@@ -264,5 +264,5 @@ def test_python_raises_the_same_family(tmp_path: Path) -> None:
     with kpiengine.open(tmp_path) as opened, pytest.raises(DataError, match="damaged"):
         opened.query("m").arrow()
     (tmp_path / "kpi.yaml").write_text("sources: [")
-    with pytest.raises(DefinitionError, match=r"kpi\.yaml:1"):
+    with pytest.raises(DefinitionError, match=r"kpi\.yaml:2:1"):
         kpiengine.open(tmp_path)

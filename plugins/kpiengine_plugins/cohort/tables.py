@@ -47,7 +47,7 @@ def rolling(work: Work) -> Steps:
     ends = work.select("SELECT customer, MAX(number) AS end_number FROM activity GROUP BY customer")
     totals = work.select(
         "SELECT cohort, age, customers, later, CAST(SUM(active) OVER (PARTITION BY first_number"
-        " ORDER BY age NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS active"
+        " ORDER BY age DESC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS active"
         " FROM counted"
     )
     return {

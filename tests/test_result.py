@@ -1,0 +1,98 @@
+"""A result: taken by everything that speaks Arrow, read as often as wanted, by several at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import kpiengine
+from kpiengine.project import Project
+
+MANY = 350_000
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    (tmp_path / "kpi.yaml").write_text(
+        "sources: {s: {from: s.parquet, time: t}}\n"
+        "metrics: {m: {source: s, formula: sum(x)}, n: {source: s, formula: count(*)}}\n"
+    )
+    query = "SELECT i AS id, i % 3 AS c, i * 1.5 AS x, DATE '2026-01-01' + (i % 50)::INT AS t FROM range(?) r(i)"
+    pq.write_table(duckdb.sql(query, params=[MANY]).to_arrow_table(), tmp_path / "s.parquet")
+    with kpiengine.open(tmp_path) as opened:
+        yield opened
+
+
+def test_everything_that_speaks_arrow_takes_it(project: Project) -> None:
+    result = project.query("m,n", by="c")
+    other = project.query("n", by="c")
+    assert pa.table(result).column_names == ["c", "m", "n"]
+    assert pa.RecordBatchReader.from_stream(other).read_all().num_rows == 3
+    assert duckdb.sql("SELECT count(*) FROM result JOIN other USING (c)").fetchall() == [(3,)]
+    assert pa.schema(result) == result.arrow().schema
+    assert [column.name for column in result.columns] == ["c", "m", "n"]
+
+
+def test_polars_and_pandas_take_it(project: Project) -> None:
+    polars = pytest.importorskip("polars")
+    pytest.importorskip("pandas")
+    result = project.query("m,n", by="c")
+    assert polars.DataFrame(result).shape == (3, 3)
+    assert list(result.df().columns) == ["c", "m", "n"]
+
+
+def test_it_is_read_as_often_as_wanted(project: Project) -> None:
+    result = project.query("n", by="c")
+    assert result.reader().read_all() == result.reader().read_all() == result.arrow() == result.arrow()
+    assert pa.table(result) == pa.table(result)
+    assert len(result) == 3
+    counts = duckdb.sql(f"SELECT count(*) FROM range({MANY}) r(i) GROUP BY i % 3 ORDER BY i % 3").fetchall()
+    assert [(row["n"],) for row in result.rows()] == counts
+
+
+def test_no_rows_keep_their_columns_and_types(project: Project) -> None:
+    empty, full = project.query("m,n", by="c", where="x < 0"), project.query("m,n", by="c")
+    assert empty.arrow().num_rows == len(empty) == 0
+    assert empty.rows() == []
+    assert empty.arrow().schema == full.arrow().schema == empty.reader().schema
+
+
+def test_streams_are_read_side_by_side(project: Project) -> None:
+    one, other = project.query("m", by="id").reader(), project.query("n", by="id").reader()
+    rows = [0, 0]
+    for first, second in zip(one, other, strict=True):
+        rows[0] += first.num_rows
+        rows[1] += second.num_rows
+        assert project.query("n").rows() == [{"n": MANY}]
+    assert rows == [MANY, MANY]
+
+
+def test_a_reader_that_is_left_half_read_blocks_nobody(project: Project) -> None:
+    reader = project.query("m", by="id").reader()
+    assert 0 < reader.read_next_batch().num_rows < MANY
+    assert project.query("n").rows() == [{"n": MANY}]
+    reader.close()
+    assert project.query("n").rows() == [{"n": MANY}]
+
+
+def test_threads_ask_one_project(project: Project) -> None:
+    found: list[object] = []
+
+    def ask(by: str) -> None:
+        try:
+            found.extend(len(project.query("m,n", by=by)) for _ in range(3))
+        except BaseException as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=ask, args=(("c", "month")[number % 2],)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found, key=str) == [2] * 9 + [3] * 9
