@@ -37,7 +37,7 @@ class State:
             return text
         from kpiengine.hide import hidden
 
-        return hidden(text, getattr(self._project.spec, "secrets", ()))
+        return hidden(text, self._project.spec.secrets)
 
     def close(self) -> None:
         """Close the project and give Ctrl-C back."""

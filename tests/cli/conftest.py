@@ -46,7 +46,9 @@ class FakeProject:
     tests: list[Any] = field(default_factory=list)
     calls: list[tuple[str, Any, dict[str, Any]]] = field(default_factory=list)
     closed: bool = False
-    spec: Any = field(default_factory=lambda: SimpleNamespace(sources={"orders": 1}, exports={"monthly": 1}))
+    spec: Any = field(
+        default_factory=lambda: SimpleNamespace(sources={"orders": 1}, exports={"monthly": 1}, secrets=frozenset())
+    )
 
     def query(self, metrics: Any, **asked: Any) -> FakeResult:
         self.calls.append(("query", metrics, asked))

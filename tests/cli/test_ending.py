@@ -18,7 +18,7 @@ from kpiengine.errors import DataError, DefinitionError, EngineError, Place, Pro
 
 # A stand-in project for the processes below: `rows` batches, then `then` happens.
 FAKE = """
-import sys, time, pyarrow as pa, kpiengine
+import sys, time, types, pyarrow as pa, kpiengine
 class Result:
     columns = ()
     def __init__(self, batches, then): self.batches, self.then = batches, then
@@ -33,6 +33,7 @@ class Stream:
     def __iter__(self): return self
     def __next__(self): return next(self.batches)
 class Project:
+    spec = types.SimpleNamespace(secrets=())
     def query(self, metrics, **asked): return Result(BATCHES, THEN)
     def progress(self): return -1.0
     def interrupt(self): pass

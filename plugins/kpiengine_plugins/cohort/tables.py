@@ -211,7 +211,7 @@ def _remaining(work: Work) -> Steps:
     )
     ends = work.select(
         "SELECT customer, MIN(number) + 1 AS end_number FROM gaps CROSS JOIN newest"
-        " WHERE COALESCE(next_number - 1, last_number) - number >= churn_after GROUP BY customer",
+        " WHERE COALESCE(next_number - 1, last_number) - number > churn_after GROUP BY customer",
         churn_after=exp.Literal.number(work.context.options.get("churn_after", 1)),
     )
     totals = work.select(
