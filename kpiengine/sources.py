@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ _READERS = frozenset(
 )
 
 
+class _Within(threading.local):
+    """The `{sql: …}` sources that this thread is opening, one inside the other."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+
 class Sources:
     """Tells the model what a source's columns are, and the statement what it is read from.
 
@@ -42,6 +50,7 @@ class Sources:
         self._relations: dict[str, Relation] = {}
         self._schemas: dict[str, dict[str, str]] = {}
         self._bound: dict[str, Any] = {}
+        self._within = _Within()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def close(self) -> None:
@@ -109,7 +118,11 @@ class Sources:
             table = f"{name}_arrow"
             self.session.bind(table, relation.open())
             return RenderedSource(exp.to_table(quoted(table).this.sql("duckdb")))
-        return self._derived(self.spec.sources[name], relation)
+        self._within.names.append(name)
+        try:
+            return self._derived(self.spec.sources[name], relation)
+        finally:
+            self._within.names.pop()
 
     def bound(self, name: str, table: object) -> exp.Expr:
         """What a table that a kind made is read from."""
@@ -146,8 +159,9 @@ class Sources:
             if name is None or not plain:
                 _with_whole_paths(table, Path(self.spec.root), own)
                 continue
-            if name == source.name:
-                raise DefinitionError(Problem(source.place, f'source "{source.name}" is a query over itself'))
+            if name in self._within.names:
+                way = " → ".join([*self._within.names[self._within.names.index(name) :], name])
+                raise DefinitionError(Problem(source.place, f'source "{source.name}" is a query over itself: {way}'))
             inner, step = self._whole(name), f"{name}_all"
             ctes |= dict(inner.ctes)
             assert isinstance(inner.expression, exp.Query)

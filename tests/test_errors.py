@@ -226,6 +226,17 @@ sources:
         assert connection.execute(statement).fetchall() == [(17,)]
 
 
+def test_queries_over_each_other_are_told_with_the_way(tmp_path: Path) -> None:
+    (tmp_path / "kpi.yaml").write_text(
+        """sources:
+  a: {from: {sql: "select * from b"}}
+  b: {from: {sql: "select * from a"}}
+metrics: {m: {source: a, formula: count(*)}}
+"""
+    )
+    assert 'source "a" is a query over itself: b → a → b' in kpi(tmp_path, "query", "m").stderr
+
+
 # -- ends
 
 

@@ -20,7 +20,7 @@ MANY = 350_000
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     (tmp_path / "kpi.yaml").write_text(
-        "sources: {s: {from: s.parquet, time: t}}\n"
+        "sources: {raw: {from: s.parquet}, s: {from: {sql: select * from raw}, time: t}}\n"
         "metrics: {m: {source: s, formula: sum(x)}, n: {source: s, formula: count(*)}}\n"
     )
     query = "SELECT i AS id, i % 3 AS c, i * 1.5 AS x, DATE '2026-01-01' + (i % 50)::INT AS t FROM range(?) r(i)"
