@@ -354,7 +354,7 @@ def _misfit(reason: str) -> str:
     if found is None:
         return f"a value does not fit its type: {reason}"
     kind = _SQL_NAMES.get(found[2], found[2])
-    return f"a value does not fit its type: {found[3] or 'one'} is {found[1]}, beyond what {kind} holds"
+    return f"a value does not fit its type: {found[3] or 'one'} is {found[1]}, out of the range of {kind}"
 
 
 _SQL_NAMES = {"INT8": "TINYINT", "INT16": "SMALLINT", "INT32": "INTEGER", "INT64": "BIGINT", "INT128": "HUGEINT"}

@@ -583,6 +583,7 @@ def cdnow(tmp_path_factory):
     metrics = f"  life: {{{calibration}, horizon: 39 weeks}}\n  daily: {{{calibration}, unit: day}}\n"
     for model in ("mbgnbd", "paretonbd"):
         metrics += f"  {model}: {{{SOURCE}, model: {model}, as_of: 1997-09-30, horizon: 39 weeks}}\n"
+    metrics += f"  pareto_now: {{{SOURCE}, model: paretonbd}}\n"
     metrics += "  revenue: {source: orders, formula: sum(amount)}"
     with project(tmp_path_factory.mktemp("cdnow"), metrics, f"customer_id,ordered_at,amount\n{csv}") as opened:
         yield opened
@@ -641,6 +642,15 @@ def test_cdnow_customers_who_never_came_back_may_have_left(cdnow):
     for model, low, high in (("life", 1, 1), ("mbgnbd", 0.38, 0.40), ("paretonbd", 0.29, 0.30)):
         rows = cdnow.query(model, where="orders = 1 and first_order = date '1997-01-01'").arrow().to_pylist()
         assert rows and all(low <= row["p_alive"] <= high for row in rows)
+
+
+def test_rows_that_a_model_made_are_read_and_not_written_out(cdnow, monkeypatch):
+    """Thousands of them would make a statement of megabytes."""
+    written = []
+    query = Rows.query.fget
+    monkeypatch.setattr(Rows, "query", property(lambda rows: written.append(rows.table.num_rows) or query(rows)))
+    assert len(cdnow.query("pareto_now").arrow()) == 2357
+    assert set(written) == {0}  # for their types
 
 
 def test_unit_of_a_project_is_the_kinds_and_not_the_metrics(cdnow):

@@ -95,7 +95,7 @@ def revenue(work: Work) -> Steps:
     table = work.select(
         "SELECT cohort, age AS period_number, customers, CASE WHEN later >= 0 THEN revenue END AS revenue,"
         " CASE WHEN later >= 0 THEN total END AS revenue_to_date,"
-        " CASE WHEN later >= 0 AND at_first <> 0 THEN CAST(to_date AS DOUBLE) / at_first END AS revenue_retention,"
+        " CASE WHEN later >= 0 AND at_first <> 0 THEN CAST(revenue AS DOUBLE) / at_first END AS revenue_retention,"
         " CASE WHEN later >= 0 THEN CAST(to_date AS DOUBLE) * margin / customers END AS clv FROM totals",
         total=whole(work.context, exp.column("to_date")),
         margin=exp.convert(float(work.context.options.get("margin", 1.0))),
