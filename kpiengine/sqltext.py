@@ -16,7 +16,13 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from kpiengine.errors import DefinitionError, Place, Problem, UsageError
-from kpiengine.functions import REFUSED_FUNCTIONS, REFUSED_NODES, function_name, plain_texts_written_out
+from kpiengine.functions import (
+    REFUSED_FUNCTIONS,
+    REFUSED_NODES,
+    function_name,
+    is_aggregate,
+    plain_texts_written_out,
+)
 from kpiengine.spec.text import Text
 
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
@@ -108,9 +114,13 @@ def parse_sql(text: Text, what: str, *, trailing_where: bool = False) -> Sql:
 def parse_condition(text: str, option: str) -> Sql:
     """A condition of a query (`--where`). Raises UsageError: the command line is wrong, not the project."""
     try:
-        return parse_sql(Text(text), f"{option} {text}")
+        sql = parse_sql(Text(text), f"{option} {text}")
     except DefinitionError as error:
         raise UsageError(*error.problems) from None
+    for node in sql.tree.walk():
+        if is_aggregate(node) or isinstance(node, exp.Window | exp.Explode):
+            raise UsageError(f"{option} {text}: it looks at one row at a time; an aggregate belongs to --having")
+    return sql
 
 
 def _refuse_statements(tokens: Sequence[Token], text: Text, what: str) -> None:

@@ -99,7 +99,8 @@ def test_a_sum_beyond_bigint_is_an_error_that_names_it(tmp_path: Path) -> None:
     got = kpi(tmp_path, "query", "m", "--by", "none")
     assert got.exit_code == 1
     assert (
-        got.stderr == "error: a value does not fit its type: sum(x) is 9223372036854775808, out of the range of BIGINT\n"
+        got.stderr
+        == "error: a value does not fit its type: sum(x) is 9223372036854775808, out of the range of BIGINT\n"
     )
 
 

@@ -47,6 +47,13 @@ def _known_engine(ctx: click.Context, parameter: click.Parameter, value: str | N
         raise click.BadParameter(f'there is no engine "{value}"; there is: duckdb', ctx, parameter)
 
 
+def _row_count(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    """A number of rows, as far as the engine counts."""
+    if value is not None and not 0 <= value < 2**63:
+        raise click.BadParameter(f"{value} is no number of rows: 0 or more, below 2^63", ctx, parameter)
+    return value
+
+
 _FILTERS = (
     click.option("--where", metavar="SQL", multiple=True, help="Keep rows for which this holds; repeat for more."),
     click.option("--having", metavar="SQL", multiple=True, help="Keep result rows for which this holds."),
@@ -55,7 +62,7 @@ _FILTERS = (
     ),
     click.option("--until", metavar="DATE", help="The day after the last, written in the same ways."),
     click.option("--order", metavar="COL[:desc]", multiple=True, help="Sort by this; repeat for more."),
-    click.option("--limit", metavar="N", type=click.IntRange(0, 2**63 - 1), help="At most so many rows."),
+    click.option("--limit", metavar="N", type=int, callback=_row_count, help="At most so many rows."),
     click.option("--per", metavar="D", multiple=True, help="--limit holds for each value of this dimension."),
     click.option("--totals", is_flag=True, help="Add subtotals; a column tells how many dimensions were dropped."),
     click.option("--fill", is_flag=True, help="Show periods without rows, too."),
