@@ -2,7 +2,8 @@
 #
 # .venv is made from the lock files in requirements/ and made again when they change:
 #   .venv/.locked      what kpiengine needs to run, every extra but `fast`
-#   .venv/.locked-dev  and what its tests need, some of it (data.txt) as data alone, without its own dependencies
+#   .venv/.locked-dev  and what its tests need: some of it (data.txt) as data alone, without its own dependencies,
+#                      and Spark (spark.txt), which has no wheel
 #   .venv/.installed   and kpiengine itself, editable
 
 SHELL := /bin/sh
@@ -67,9 +68,12 @@ golden: install ## write the golden files again; read the difference before you 
 lock: ## pin the versions in requirements/ again, after a change to pyproject.toml
 	@$(find_python); "$$found" -m venv --clear build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(call pin,requirements/dev.txt,--group dev --extra excel --extra clv pyproject.toml)
+	$(call pin,requirements/dev.txt,--group dev $(EXTRAS) pyproject.toml)
 	$(call pin,requirements/runtime.txt,--group build --constraint requirements/dev.txt --extra excel --extra clv pyproject.toml)
 	$(call pin,requirements/data.txt,--group data --no-deps)
+	$(call pin,requirements/spark.txt,--group spark --no-deps)
+
+EXTRAS := --extra excel --extra clv --extra postgres --extra clickhouse --extra datafusion
 
 # One file for every platform and Python version, with no address of an index in it.
 pin = build/lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
@@ -88,10 +92,11 @@ $(VENV)/.locked: requirements/runtime.txt
 	@$(BIN)/python -m pip $(LOCKED) $<
 	@touch $@
 
-$(VENV)/.locked-dev: requirements/dev.txt requirements/data.txt $(VENV)/.locked
+$(VENV)/.locked-dev: requirements/dev.txt requirements/data.txt requirements/spark.txt $(VENV)/.locked
 	@echo 'Installing what the tests need …'
 	@$(BIN)/python -m pip $(LOCKED) $<
 	@$(BIN)/python -m pip $(LOCKED) requirements/data.txt --no-deps
+	@$(BIN)/python -m pip $(LOCKED) requirements/spark.txt --no-deps --no-build-isolation --no-binary pyspark
 	@touch $@
 
 # An entry point or a version that was changed is seen only after installing again.
