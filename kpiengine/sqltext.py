@@ -89,17 +89,16 @@ def parse_sql(text: Text, what: str, *, trailing_where: bool = False) -> Sql:
     Raises:
         DefinitionError: it does not parse, is more than one expression, or reaches outside its columns.
     """
-    dialect = _duckdb()
     try:
-        tokens = list(dialect.tokenize(text.value))
+        tokens = _tokens(text.value)
     except TokenError as error:
-        raise DefinitionError(Problem(text.at(0), f"{what} cannot be read: {_first_sentence(str(error))}")) from None
+        raise DefinitionError(Problem(text.at(0), f"{what} cannot be read: {_unclosed(error)}")) from None
     tokens = names_made_plain(tokens)
     _refuse_statements(tokens, text, what)
     if trailing_where:
         tokens = filters_made_explicit(tokens)
     try:
-        trees = dialect.parser().parse_into(exp.Condition, tokens, text.value)
+        trees = _duckdb().parser().parse_into(exp.Condition, tokens, text.value)
     except ParseError as error:
         raise DefinitionError(_parse_problem(error, tokens, text, what)) from None
     if len(trees) != 1 or trees[0] is None:
@@ -109,6 +108,15 @@ def parse_sql(text: Text, what: str, *, trailing_where: bool = False) -> Sql:
     if refused:
         raise DefinitionError(*refused)
     return sql
+
+
+def _tokens(text: str) -> list[Token]:
+    """The tokens of an expression. It stands behind a parenthesis, since a statement's word such as `call` or `fetch`
+    at the very beginning would take all that follows it for one text."""
+    behind = _duckdb().tokenize(f"({text}")[1:]
+    return [
+        Token(t.token_type, t.text, t.line, t.col - (t.line == 1), t.start - 1, t.end - 1, t.comments) for t in behind
+    ]
 
 
 def parse_condition(text: str, option: str) -> Sql:
@@ -169,10 +177,11 @@ def _plain(description: str) -> str:
     return description[:1].lower() + description[1:] if description else "it is no SQL expression"
 
 
-def _first_sentence(message: str) -> str:
-    if "Missing" in message:
+def _unclosed(error: TokenError) -> str:
+    """What keeps a text from being cut into words; the tokenizer says it in the error's cause."""
+    if "Missing" in f"{error} {error.__cause__}":
         return "a quotation mark is not closed"
-    return message.split("\n", 1)[0]
+    return str(error).split("\n", 1)[0]
 
 
 def names_made_plain(tokens: Sequence[Token]) -> list[Token]:
