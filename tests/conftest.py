@@ -15,6 +15,8 @@ from sqlglot import exp
 
 from kpiengine.testing import CaseEngine, Golden
 
+from .servers.postgres import postgres_url  # noqa: F401  (a fixture)
+
 if TYPE_CHECKING:
     import pyarrow as pa
 

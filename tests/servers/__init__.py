@@ -1,0 +1,1 @@
+"""Servers that tests start themselves, and stop at the end."""
