@@ -1,0 +1,8 @@
+"""Databricks: Spark's rewritings, in its own text."""
+
+from __future__ import annotations
+
+from kpiengine.sql.dialects import spark
+from kpiengine.sql.dialects.rewriting import Dialect
+
+DIALECT = Dialect("databricks", "databricks", spark.DIALECT.rewritings)

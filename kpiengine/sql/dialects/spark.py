@@ -1,0 +1,21 @@
+"""Spark, and what speaks its SQL."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from kpiengine.sql.dialects.division import divided_in_double
+from kpiengine.sql.dialects.rewriting import Dialect
+
+
+def exact_percentiles(tree: exp.Expr) -> exp.Expr:
+    """quantile_cont(x, q) → percentile(x, q), which is exact on Spark where percentile_cont may not be."""
+    for node in list(tree.find_all(exp.PercentileCont)):
+        call = exp.Anonymous(
+            this="PERCENTILE", expressions=[exp.cast(node.this.copy(), "DOUBLE"), node.expression.copy()]
+        )
+        node.replace(call)
+    return tree
+
+
+DIALECT = Dialect("spark", "spark", (divided_in_double, exact_percentiles))

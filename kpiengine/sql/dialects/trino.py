@@ -1,0 +1,8 @@
+"""Trino."""
+
+from __future__ import annotations
+
+from kpiengine.sql.dialects.division import divided_in_double
+from kpiengine.sql.dialects.rewriting import Dialect
+
+DIALECT = Dialect("trino", "trino", (divided_in_double,))
