@@ -22,9 +22,10 @@ from kpiengine.calendar import Calendar
 from kpiengine.catalogue import Catalogue, MetricDetail, MetricInfo, fingerprints
 from kpiengine.connector import Connector
 from kpiengine.duck import DuckSession
-from kpiengine.errors import DataError, DefinitionError, Problem, UsageError, choices, listing
+from kpiengine.errors import DefinitionError, Problem, UsageError, choices, listing
 from kpiengine.export import Exported, footer_of, refuse_overlap, write_parquet
 from kpiengine.hide import hidden
+from kpiengine.keycheck import verify_keys
 from kpiengine.model import Model
 from kpiengine.plan import Plan, make_plan
 from kpiengine.plan.targets import target_sources
@@ -42,7 +43,7 @@ from kpiengine.spec import (
     read_project,
     resolve_extends,
 )
-from kpiengine.sql import RenderedSource, check_statement, in_dialect, render
+from kpiengine.sql import RenderedSource, in_dialect, render
 
 if TYPE_CHECKING:
     import pyarrow
@@ -225,7 +226,7 @@ class Project:
         statement = in_dialect(render(plan, self._sources.rendered, self._sources.bound), "duckdb")
 
         def read() -> pyarrow.RecordBatchReader:
-            self._verify(plan)
+            verify_keys(plan, self._sources, self._session)
             return self._session.reader(statement)
 
         return Result(statement, plan.output.columns, read)
@@ -249,20 +250,6 @@ class Project:
         if name in tables:
             return RenderedSource(exp.to_table(tables[name]))
         return self._sources.rendered(name)
-
-    def _verify(self, plan: Plan) -> None:
-        """Raises DataError where a joined key is not unique: joining on it would multiply rows."""
-        for check in plan.checks:
-            statement = check_statement(check, plan, self._sources.rendered)
-            for *key, times in self._session.rows(statement.sql("duckdb")):
-                columns = ", ".join(check.columns)
-                told = ", ".join(str(part) for part in key)
-                source = self.spec.sources[check.source]
-                message = (
-                    f'source "{check.source}" has {times} rows with {columns} = {told}, and "{check.joined_by}"'
-                    " joins it by that key: it has to be unique (`kpi check --data` counts them)"
-                )
-                raise DataError(Problem(source.places.get("key", source.place), message))
 
     # -- exports
 
@@ -312,7 +299,7 @@ class Project:
         started = clock.perf_counter()
         query = self._export_query(spec, by)
         plan = self._checked_plan(query)
-        self._verify(plan)
+        verify_keys(plan, self._sources, self._session)
         shown = {c.name.lower(): c.name for c in plan.output.columns}
         unknown = [c for c in spec.partition_by if c.lower() not in shown]
         if unknown:

@@ -135,6 +135,13 @@ class Sources:
             self._relations[name] = self._opened(self.spec.sources[name])
         return self._relations[name]
 
+    def files(self, name: str) -> tuple[Path, ...] | None:
+        """The files that all rows of a source come from; None where they may come from elsewhere, too."""
+        relation = self.relation(name)
+        if not isinstance(relation, SqlRelation) or relation.attach:
+            return None  # an attached database may hold views over anything
+        return relation.files or None
+
     def _opened(self, source: SourceSpec) -> Relation:
         if source.name in self._bound:
             value = _kept(self._bound[source.name])
