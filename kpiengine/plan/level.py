@@ -39,11 +39,13 @@ class LevelResult:
 
 
 class Level:
-    """Builds one level. `measures` and `facts` are those of the whole query; `dense` asks for all periods."""
+    """Builds one level. `measures` and `facts` are those of the whole query; `dense` asks for all periods, and `cut`
+    says that the facts' own conditions cut periods of this level in two."""
 
     def __init__(
         self, space: Workspace, query: Query, dimensions: Sequence[Dimension], facts: Sequence[Fact],
         measures: Sequence[Measure | ConstantTarget], names: dict[int, str], dense: bool,
+        cut: bool = False,
     ) -> None:  # fmt: skip
         self.space = space
         self.query = query
@@ -52,6 +54,7 @@ class Level:
         self.measures = {n: m for n, m in enumerate(measures) if isinstance(m, Measure)}
         self.constants = {n: m for n, m in enumerate(measures) if isinstance(m, ConstantTarget)}
         self.names = names
+        self.cut = cut
         finest = finest_period(dimensions)
         self.period = finest
         nested = [d for d in dimensions if finest and d.unit and d.unit != finest]
@@ -130,7 +133,9 @@ class Level:
         return frame.is_plain and call.per is None and not self._unanswered(frame)
 
     def _aligned(self) -> bool:
-        """Whether --since and --until cut no period in two."""
+        """Whether --since, --until and --complete cut no period in two."""
+        if self.cut:
+            return False
         for bound in (self.query.since, self.query.until):
             if bound is None:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from kpiengine.calendar import PERIODS
+from kpiengine.calendar import PERIODS, plus_days
 from kpiengine.errors import DefinitionError, UsageError, choices
 from kpiengine.formula import Call, Formula, Reference, parse_formula
 from kpiengine.functions import function_name
@@ -23,7 +24,6 @@ from kpiengine.plan.kindtable import plan_kind_table
 from kpiengine.plan.level import Level, LevelResult
 from kpiengine.plan.measures import Measures
 from kpiengine.plan.scans import Workspace
-from kpiengine.plan.spine import last_day
 from kpiengine.plan.steps import Aggregate, Named, Output, OutputColumn, Plan, Select, Sorting, Step, Union
 from kpiengine.plan.targets import ConstantTarget, attainment, status
 from kpiengine.query import Query
@@ -94,16 +94,17 @@ class _Planner:
         self._check_names()
         self.found.give_rows_to_targets()
         facts = FactBinder(self.space, self.query, self.dimensions).bind(self.found.found)
-        steps, inputs = self._levels(facts)
+        first, running = self._running(facts)
+        steps, inputs = self._levels(facts, running)
         filters = [*having]
-        if self.query.complete:
-            more, condition = self._complete(facts)
-            steps += more
-            filters += condition
+        if running is not None:
+            filters.append(_before(column(str(self.period)), running))
         rows = [r for fact in {id(f.rows): f.rows for f in facts}.values() for r in fact.steps()]
         per = tuple(self._dimension_named(name) for name in self.query.per)
         output = Output(inputs, self._output_columns(), tuple(filters), order, self.query.limit, per)
-        return Plan((*self.space.shared_steps(), *rows, *steps), output, self.space.checks(), self.space.sources())
+        return Plan(
+            (*self.space.shared_steps(), *rows, *first, *steps), output, self.space.checks(), self.space.sources()
+        )
 
     def _add_metric(self, metric: MetricSpec) -> None:
         """A metric's columns: itself, and what --targets and --compare add to it."""
@@ -212,7 +213,9 @@ class _Planner:
 
     # -- levels
 
-    def _levels(self, facts: Sequence[Fact]) -> tuple[list[Step], tuple[Select | Aggregate, ...]]:
+    def _levels(
+        self, facts: Sequence[Fact], running: exp.Expr | None
+    ) -> tuple[list[Step], tuple[Select | Aggregate, ...]]:
         dense = self.query.fill or self.found.filled or any(m.frame.looks_around for m in self.found.found)
         names = _measure_names(self.found.found)
         counts = range(len(self.dimensions), -1, -1) if self.query.totals else [len(self.dimensions)]
@@ -220,7 +223,9 @@ class _Planner:
         inputs: list[Select | Aggregate] = []
         for count in counts:
             kept = self.dimensions[:count]
-            level = Level(self.space, self.query, kept, facts, self.found.found, names, dense)
+            cut = running is not None and finest_period(kept) != self.period
+            seen = [_cut(f, running) for f in facts] if running is not None and cut else facts
+            level = Level(self.space, self.query, kept, seen, self.found.found, names, dense, cut)
             result = level.build()
             steps += level.steps
             inputs.append(self._shown(result, kept))
@@ -270,27 +275,42 @@ class _Planner:
             found.append(OutputColumn(TOTALS, "totals"))
         return (*found, *self.columns.shown)
 
-    def _complete(self, facts: Sequence[Fact]) -> tuple[list[Step], list[exp.Expr]]:
-        """Leaves out a period that the last row does not yet see the end of."""
+    def _running(self, facts: Sequence[Fact]) -> tuple[list[Step], exp.Expr | None]:
+        """For --complete the first day of the period that is still running, judged by the last row, and the steps that
+        it needs; None where no period is left out. After a period's last day the next one is running."""
+        if not self.query.complete:
+            return [], None
         if self.period is None:
             raise UsageError("--complete leaves out a period that is still running; ask by one, as in --by month")
-        if self.period in ("hour", "day") and self.query.as_of is None:
-            return [], []
-        steps: list[Step] = []
-        last: exp.Expr
+        unit = "day" if self.period == "hour" else self.period
         if self.query.as_of is not None:
-            last = date_literal(self.query.as_of)
-        else:
-            parts = [f for f in facts if f.day is not None]
-            days = tuple(Aggregate("", f.rows.step, (), (Named("day", exp.Max(this=f.day)),), f.where) for f in parts)
-            steps = [
-                Union("last_days", days),
-                Aggregate("last_row", "last_days", (), (Named("day", exp.Max(this=column("day"))),)),
-            ]
-            last = exp.Subquery(this=exp.select(column("day")).from_("last_row"))
-        key = column(self.period)
-        ended = exp.LTE(this=last_day(key, self.period, self.model.calendar), expression=last)
-        return steps, [exp.paren(any_of([ended, is_null(key)]), copy=False)]
+            return [], date_literal(self.model.calendar.start_of(self.query.as_of + dt.timedelta(days=1), unit))
+        if unit == "day":
+            return [], None
+        parts = [f for f in facts if f.day is not None]
+        days = tuple(Aggregate("", f.rows.step, (), (Named("day", exp.Max(this=f.day)),), f.where) for f in parts)
+        last = Named("day", exp.Max(this=column("day")))
+        start = Named(unit, self.model.calendar.start(plus_days(column("day"), 1), unit))
+        steps: list[Step] = [
+            Union("last_days", days),
+            Aggregate("last_row", "last_days", (), (last,)),
+            Select("running_period", "last_row", (start,)),
+        ]
+        return steps, exp.Subquery(this=exp.select(column(unit)).from_("running_period"))
+
+
+def _before(day: exp.Expr, running: exp.Expr) -> exp.Expr:
+    """That a day lies before the running period, or is not known."""
+    earlier = exp.LT(this=day.copy(), expression=running.copy())
+    return exp.paren(any_of([earlier, is_null(day.copy())]), copy=False)
+
+
+def _cut(fact: Fact, running: exp.Expr) -> Fact:
+    """The fact without the rows of the running period, for levels (of totals) that do not show that period."""
+    if fact.day is None:
+        return fact
+    before = _before(fact.day, running)
+    return replace(fact, until=before if fact.until is None else exp.and_(fact.until, before))
 
 
 def _as_day(key: exp.Expr, period: str | None) -> exp.Expr:
