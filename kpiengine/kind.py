@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import pyarrow
 
     from kpiengine.calendar import Calendar
+    from kpiengine.statistics import Bounds
+
+
+PORTABLE = ""
+"""The dialect of a statement of which the engine is not known."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,13 @@ class KindContext:
     collect: Callable[[Sequence[Cte | Rows]], pyarrow.Table] | None = None
     day: Callable[[str], exp.Expr] = exp.column
     """`day("time")` is the calendar day (DATE) of that input in the project's time zone."""
+    bounds: Callable[[str], Bounds | None] = lambda _: None
+    """`bounds("time")`: from where to where that input's values are proven to lie (see `kpiengine.statistics`), None
+    where that is not known. A form that stands on it has to fail on a value outside of it, and never be wrong."""
+    row_count: int | None = None
+    """How many rows the source has, before any filter, where that is known. Good for telling what pays."""
+    dialect: str = PORTABLE
+    """The engine's dialect ("duckdb"), for forms that it alone has; with PORTABLE every engine has to understand."""
 
 
 class Kind(ABC):

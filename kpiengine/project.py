@@ -26,7 +26,7 @@ from kpiengine.errors import DefinitionError, Problem, UsageError, choices, list
 from kpiengine.export import Exported, footer_of, refuse_overlap, write_parquet
 from kpiengine.hide import hidden
 from kpiengine.keycheck import verify_keys
-from kpiengine.model import Model
+from kpiengine.model import Model, ModelStatistics
 from kpiengine.plan import Plan, make_plan
 from kpiengine.plan.targets import target_sources
 from kpiengine.plugins import PluginInfo, Plugins, installed
@@ -203,7 +203,7 @@ class Project:
         **options: Unpack[QueryOptions],
     ) -> str:  # fmt: skip
         """The statement that answers a query, and what attaches its databases. `tables` stand in sources' places."""
-        plan = self._checked_plan(self._asked(metrics, by, options))
+        plan = self._checked_plan(self._asked(metrics, by, options), "" if tables else dialect)
         statement = self._statement(plan, tables or {})
         before = self._session.preamble(statement) if dialect == "duckdb" else ""
         return before + in_dialect(statement, dialect)
@@ -231,17 +231,19 @@ class Project:
 
         return Result(statement, plan.output.columns, read)
 
-    def _checked_plan(self, query: Query) -> Plan:
+    def _checked_plan(self, query: Query, dialect: str = "duckdb") -> Plan:
         """The plan; where a definition is wrong, every problem of the project is told, not the first alone."""
         try:
-            return self._plan(query)
+            return self._plan(query, dialect)
         except DefinitionError as error:
             others = [p for p in self._catalogue.check(unreadable=False) if p.place.line]
             raise DefinitionError(*error.problems, *others) from None
 
-    def _plan(self, query: Query) -> Plan:
+    def _plan(self, query: Query, dialect: str = "duckdb") -> Plan:
+        """The plan for an engine; with no `dialect` for any, over whatever stands in the sources' places."""
         model = self.model.with_parameters(query.parameters) if query.parameters else self.model
-        return make_plan(model, query, lambda plan: self._result(plan).arrow())
+        known = ModelStatistics(model) if dialect else None
+        return make_plan(model, query, lambda plan: self._result(plan).arrow(), known, dialect)
 
     def _statement(self, plan: Plan, tables: Mapping[str, str]) -> exp.Query:
         return render(plan, lambda name: self._rendered(name, tables))

@@ -17,12 +17,14 @@ from sqlglot.errors import ParseError, TokenError
 from kpiengine.connector import ArrowRelation, Connector, QueryRelation, Relation, SourceContext, SqlRelation
 from kpiengine.duck import DuckSession, empty, plain_reason
 from kpiengine.errors import DataError, DefinitionError, KpiError, Problem
+from kpiengine.footers import Footers
 from kpiengine.functions import REFUSED_FUNCTIONS, function_name
 from kpiengine.model import Model, Source
 from kpiengine.model.source import quoted
 from kpiengine.plan.expressions import column
 from kpiengine.spec import ProjectSpec, SourceSpec
 from kpiengine.sql import RenderedSource
+from kpiengine.statistics import Bounds
 
 _READERS = frozenset(
     {"read_csv", "read_csv_auto", "read_parquet", "parquet_scan", "read_json", "read_json_auto", "read_ndjson", "glob"}
@@ -45,6 +47,7 @@ class Sources:
     def __init__(self, spec: ProjectSpec, connectors: Callable[[str], Connector], session: DuckSession) -> None:
         self.spec = spec
         self.session = session
+        self.footers = Footers(session)
         self.model: Model | None = None
         self._connectors = connectors
         self._relations: dict[str, Relation] = {}
@@ -104,6 +107,18 @@ class Sources:
         for name, cte in ctes:
             query = query.with_(exp.to_identifier(name), as_=cte.copy(), copy=False)
         return self.session.query_columns(query)
+
+    def rows(self, source: SourceSpec) -> int | None:
+        """How many rows the files of a source say that they have."""
+        return self.footers.rows(self.relation(source.name))
+
+    def bounds(self, source: SourceSpec, column: str) -> Bounds | None:
+        """What the files of a source say of a raw column's values."""
+        return self.footers.bounds(self.relation(source.name), column, self.schema(source)[column])
+
+    def distinct(self, source: SourceSpec, column: str) -> int | None:
+        """About how many values of a raw column the files of a source say that there are."""
+        return self.footers.distinct(self.relation(source.name), column, self.schema(source)[column])
 
     # -- relations
 

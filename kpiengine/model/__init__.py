@@ -3,5 +3,6 @@
 from kpiengine.model.model import Model
 from kpiengine.model.paths import OutOfReach, Path
 from kpiengine.model.source import Catalog, Column, Source, TypeFault
+from kpiengine.model.statistics import ModelStatistics
 
-__all__ = ["Catalog", "Column", "Model", "OutOfReach", "Path", "Source", "TypeFault"]
+__all__ = ["Catalog", "Column", "Model", "ModelStatistics", "OutOfReach", "Path", "Source", "TypeFault"]

@@ -14,6 +14,7 @@ from kpiengine.functions import is_aggregate
 from kpiengine.spec import SourceSpec
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql
+from kpiengine.statistics import Bounds
 
 
 class TypeFault(Exception):
@@ -38,6 +39,15 @@ class Catalog(Protocol):
         self, rows: str, types: Mapping[str, str], ctes: Sequence[tuple[str, exp.Query]]
     ) -> Mapping[str, str]:
         """The columns of the last of `ctes`, which read a table `rows` with columns of these types, and each other."""
+
+    def rows(self, source: SourceSpec) -> int | None:
+        """How many rows the source has, where that is known without reading them."""
+
+    def bounds(self, source: SourceSpec, column: str) -> Bounds | None:
+        """The bounds of a raw column, where they are known without reading rows."""
+
+    def distinct(self, source: SourceSpec, column: str) -> int | None:
+        """About how many values a raw column has, where that is known without reading rows."""
 
 
 @dataclass(frozen=True)

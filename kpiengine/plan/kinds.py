@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from kpiengine.errors import DefinitionError, PluginError, Problem, UsageError
-from kpiengine.kind import Cte, Kind, KindColumn, KindContext
+from kpiengine.kind import PORTABLE, Cte, Kind, KindColumn, KindContext
 from kpiengine.kind import Rows as KindRows
 from kpiengine.model import Column, Model, TypeFault
 from kpiengine.model.model import KindTableName
@@ -23,6 +23,7 @@ from kpiengine.plan.steps import Given, Named, Output, OutputColumn, Plan, Selec
 from kpiengine.spec import MetricSpec
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql
+from kpiengine.statistics import Bounds, NothingKnown, Statistics
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,10 +64,15 @@ def entity_name(kind: Kind, options: Mapping[str, Any]) -> str:
 class KindBinder:
     """Plans kinds' tables. `collect` runs a plan for a kind that has to see a summary before it can go on."""
 
-    def __init__(self, model: Model, timezone: str, collect: Collect | None) -> None:
+    def __init__(
+        self, model: Model, timezone: str, collect: Collect | None, known: Statistics | None = None,
+        dialect: str = PORTABLE,
+    ) -> None:  # fmt: skip
         self.model = model
         self.timezone = timezone
         self.collect = collect
+        self.known: Statistics = known or NothingKnown()
+        self.dialect = dialect
         self._open: list[str] = []
 
     def __call__(self, space: Workspace, name: str) -> KindTableStep | None:
@@ -112,6 +118,8 @@ class KindBinder:
             by=tuple(d.name for d in by), as_of=as_of, table=table.table, entity=entity_name(kind, options),
             collect=lambda ctes: self._collected(table, by, ctes, space.as_of),
             day=lambda c: day_of(column(c), types.get(c, "DATE"), self.timezone),
+            bounds=lambda c: _bounds(rows, columns, c), row_count=self.known.rows(rows.source.name),
+            dialect=self.dialect,
         )  # fmt: skip
         made = kind.compile(context)
         if not made.ctes:
@@ -204,6 +212,12 @@ def _with_as_of(rows: Rows, axis: str | None, day: dt.date | None) -> list[exp.E
         return rows.as_of_filters(axis)
     finally:
         space.as_of = before
+
+
+def _bounds(rows: Rows, columns: Sequence[Named], name: str) -> Bounds | None:
+    """What is proven of an input that is a column; what is computed of columns is not known."""
+    made = next((c.expression for c in columns if c.name == name), None)
+    return rows.bounds(made.name) if isinstance(made, exp.Column) else None
 
 
 def _without_rows(cte: Cte | KindRows) -> Cte | KindRows:

@@ -14,6 +14,7 @@ from kpiengine.calendar import PERIODS, plus_days
 from kpiengine.errors import DefinitionError, UsageError, choices
 from kpiengine.formula import Call, Formula, Reference, parse_formula
 from kpiengine.functions import function_name
+from kpiengine.kind import PORTABLE
 from kpiengine.model import Model, OutOfReach
 from kpiengine.plan.dimensions import Dimension, finest_period, read_dimensions
 from kpiengine.plan.expressions import any_of, column, date_literal, filled_in, is_null
@@ -29,18 +30,22 @@ from kpiengine.plan.targets import ConstantTarget, attainment, status
 from kpiengine.query import Query
 from kpiengine.spec import MetricSpec
 from kpiengine.spec.text import Text
+from kpiengine.statistics import Statistics
 
 RESULT = "result"
 TOTALS = "totals"
 
 
-def make_plan(model: Model, query: Query, collect: Collect | None = None) -> Plan:
+def make_plan(
+    model: Model, query: Query, collect: Collect | None = None, known: Statistics | None = None, dialect: str = PORTABLE
+) -> Plan:
     """The steps that answer `query`.
 
-    `collect` runs a plan at once; kinds that fit a model need it. Raises UsageError where the query cannot be
+    `collect` runs a plan at once; kinds that fit a model need it. `known` is what is known of the sources' rows, and
+    `dialect` the engine's, where kinds may use what it alone has. Raises UsageError where the query cannot be
     answered as asked, DefinitionError where a definition that it needs is wrong.
     """
-    kinds = KindBinder(model, query.timezone or model.spec.timezone, collect)
+    kinds = KindBinder(model, query.timezone or model.spec.timezone, collect, known, dialect)
     tables = [(name, model.kind_table(name)) for name in query.metrics]
     if any(table for _, table in tables):
         if len(tables) > 1:

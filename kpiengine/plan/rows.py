@@ -7,7 +7,7 @@ steps there are: the scan alone, or the scan joined with what it needs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -22,6 +22,7 @@ from kpiengine.plan.expressions import both_equal, day_of, period_of, renamed
 from kpiengine.plan.steps import Aggregate, KeyCheck, Link, Named, Select, Step
 from kpiengine.spec import JoinSpec
 from kpiengine.sqltext import Sql
+from kpiengine.statistics import Bounds
 
 if TYPE_CHECKING:
     from kpiengine.plan.scans import Workspace
@@ -40,6 +41,8 @@ class Rows:
         self.space = space
         self.source = source
         self.types: dict[str, str] = {}
+        self.origins: dict[str, tuple[str, str]] = {}
+        """Column of these rows → the source and the column that it is, for those that are one."""
         self._name = name or f"{source.name}_joined"
         self._own: dict[str, str] = {}
         self._links: dict[str, _Linked] = {}
@@ -68,6 +71,8 @@ class Rows:
             self.space.need(self.source, column)
             self._own[column.name] = column.name
             self.types[column.name] = column.type
+            if not self.space.is_kind(self.source):
+                self.origins[column.name] = (self.source.name, column.name)
         return quoted(column.name)
 
     def find(self, parts: tuple[str, ...]) -> exp.Column:
@@ -80,7 +85,16 @@ class Rows:
             return self.own(path.column)
         alias = self._join(path.hops)
         self.space.need(path.source, path.column)
-        return self._linked(alias, path.column.name, path.column.type)
+        found = self._linked(alias, path.column.name, path.column.type)
+        self.origins[found.name] = (path.source.name, path.column.name)
+        return found
+
+    def bounds(self, name: str) -> Bounds | None:
+        """What is proven of the values of a column of these rows."""
+        if name not in self.origins:
+            return None
+        found = self.space.known.bounds(*self.origins[name])
+        return found if found is None or name in self._own else replace(found, nulls=True)
 
     def _linked(self, alias: str, column: str, kind: str) -> exp.Column:
         columns = self._links[alias].columns

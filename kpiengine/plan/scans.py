@@ -16,6 +16,7 @@ from kpiengine.model import Column, Model, OutOfReach, Source
 from kpiengine.plan.frames import KIND_SOURCE
 from kpiengine.plan.steps import KeyCheck, Named, Scan, Step
 from kpiengine.spec import JoinSpec, SourceSpec
+from kpiengine.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class KindTableStep:
 class KindPlanner(Protocol):
     """Plans a kind's table as steps of the workspace; None where the name is no kind's."""
 
+    known: Statistics
+    """What is known of the sources."""
+
     def __call__(self, space: Workspace, name: str) -> KindTableStep | None:
         """The step with the table of that name."""
 
@@ -51,6 +55,7 @@ class Workspace:
 
     def __init__(self, model: Model, timezone: str, as_of: dt.date | None, kinds: KindPlanner) -> None:
         self.model = model
+        self.known = kinds.known
         self.timezone = timezone
         self.as_of = as_of
         self._kinds = kinds
@@ -86,9 +91,13 @@ class Workspace:
         self._tables[told] = table.step
         return Source(spec, {c.name.lower(): c for c in table.columns})
 
+    def is_kind(self, source: Source) -> bool:
+        """Whether it is a kind's table in the place of a source."""
+        return source.name in self._tables
+
     def need(self, source: Source, column: Column) -> None:
         """Says that the scan of `source` has to give `column`. A kind's table has all its columns."""
-        if source.name in self._tables:
+        if self.is_kind(source):
             return
         self._needed.setdefault(source.name, {}).setdefault(column.name, column)
 
