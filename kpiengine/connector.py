@@ -32,12 +32,16 @@ class SqlRelation:
 
     `expression` stands in a FROM clause: a table function call (`read_csv(…)`) or a table. `attach` maps the
     names of databases to files that are attached read-only first. `files` are the files that it reads, told in
-    messages and used to notice that they changed.
+    messages and used to notice that they changed. `format` ("parquet") says what these are where all rows are those of
+    the files as they stand, so that another engine may read them itself; `hive` that folders `column=value` above
+    them are columns, too.
     """
 
     expression: exp.Expr
     attach: Mapping[str, Path] = None  # type: ignore[assignment]
     files: tuple[Path, ...] = ()
+    format: str = ""
+    hive: bool = False
 
     def __post_init__(self) -> None:
         if self.attach is None:

@@ -14,6 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     from kpiengine.calendar import Calendar
     from kpiengine.connector import Connector
+    from kpiengine.engine import Engine
     from kpiengine.kind import Kind
 
 hookspec = pluggy.HookspecMarker("kpiengine")
@@ -38,3 +39,8 @@ def register_metrics() -> str:  # type: ignore[empty-body]
 @hookspec
 def register_calendars() -> Iterable[type[Calendar]]:  # type: ignore[empty-body]
     """Calendars that this plugin brings."""
+
+
+@hookspec
+def register_engines() -> Iterable[type[Engine]]:  # type: ignore[empty-body]
+    """Engines that this plugin brings."""

@@ -26,6 +26,7 @@ from kpiengine.errors import PluginError, listing, suggest
 if TYPE_CHECKING:
     from kpiengine.calendar import Calendar
     from kpiengine.connector import Connector
+    from kpiengine.engine import Engine
     from kpiengine.kind import Kind
 
 GROUP = "kpiengine"
@@ -101,12 +102,8 @@ class Plugins:
 
     def connector(self, name: str) -> Connector | None:
         """The connector of that name, or None. One of kpiengine's own is found without loading other plugins."""
-        plugin = self._plugins.get(name)
-        if plugin is not None and plugin.built_in:
-            found: Connector | None = self._collect("connector", plugin).get(name)
-            if found is not None:
-                return found
-        return self.connectors().get(name)
+        found: Connector | None = self._built_in("connector", name)
+        return found if found is not None else self.connectors().get(name)
 
     def required_connector(self, name: str) -> Connector:
         """Like `connector`.
@@ -129,6 +126,15 @@ class Plugins:
         name = PurePath(path.rstrip("/")).name.lower() if path else ""
         claims = [(e.lower(), c) for c in self.connectors().values() for e in c.endings if name.endswith(e.lower())]
         return max(claims, key=lambda claim: len(claim[0]))[1] if claims else None
+
+    def engine(self, name: str) -> Engine | None:
+        """The engine of that name, or None. One of kpiengine's own is found without loading other plugins."""
+        found: Engine | None = self._built_in("engine", name)
+        return found if found is not None else self.engines().get(name)
+
+    def engines(self) -> Mapping[str, Engine]:
+        """All engines by name, save the embedded one, which is no plugin."""
+        return self._all("engine")
 
     def kinds(self) -> Mapping[str, Kind]:
         """All metric kinds by name."""
@@ -170,6 +176,11 @@ class Plugins:
         plugin.tried = True
         plugin.errors.append(cause)
         self._refused.append(plugin)
+
+    def _built_in(self, thing: str, name: str) -> Any:
+        """What kpiengine's own plugin of that name brings under its own name."""
+        plugin = self._plugins.get(name)
+        return self._collect(thing, plugin).get(name) if plugin is not None and plugin.built_in else None
 
     def _all(self, thing: str) -> Mapping[str, Any]:
         for plugin in self._plugins.values():
@@ -278,6 +289,12 @@ def _connector(value: Any) -> _Named:
     return _name_of(value, Connector), value()
 
 
+def _engine(value: Any) -> _Named:
+    from kpiengine.engine import Engine
+
+    return _name_of(value, Engine), value()
+
+
 def _kind(value: Any) -> _Named:
     from kpiengine.kind import Kind
 
@@ -310,6 +327,7 @@ def _name_of(value: Any, base: type) -> str:
 
 _THINGS: Mapping[str, tuple[str, Callable[[Any], _Named]]] = {
     "connector": ("register_connectors", _connector),
+    "engine": ("register_engines", _engine),
     "kind": ("register_kinds", _kind),
     "calendar": ("register_calendars", _calendar),
     "metrics": ("register_metrics", _package),

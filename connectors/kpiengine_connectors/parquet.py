@@ -49,7 +49,9 @@ class Parquet(Connector):
             arguments.append(exp.EQ(this=exp.column("hive_partitioning"), expression=exp.convert(hive)))
         if len(found.files) > 1 and options.get("union_by_name", True):
             arguments.append(exp.EQ(this=exp.column("union_by_name"), expression=exp.true()))
-        return SqlRelation(exp.ReadParquet(expressions=arguments), files=found.files)
+        by_name = options.get("union_by_name", True)
+        plain = "parquet" if by_name or len(found.files) == 1 else ""
+        return SqlRelation(exp.ReadParquet(expressions=arguments), files=found.files, format=plain, hive=hive)
 
 
 def _found(given: Any, context: SourceContext) -> Found:
