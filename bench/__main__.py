@@ -1,0 +1,39 @@
+"""`python -m bench COMMAND`: what the benchmark can do; `make bench` does the most of it at a small scale."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    data = commands.add_parser("data", help="make the tables, the same on every run")
+    data.add_argument("--scale", type=float, default=0.1, help="1 is 10 million orders (default: 0.1)")
+    data.add_argument("--out", type=Path, required=True)
+
+    run = commands.add_parser("run", help="our statements against the expert's")
+    run.add_argument("--data", type=Path, required=True, help="the folder that `bench data` filled")
+    run.add_argument("--only", nargs="+", metavar="WORKLOAD", help="these alone")
+    run.add_argument("--pairs", type=int, default=5)
+    run.add_argument("--passes", action="append", default=[], help="what KPI_PASSES says; repeat it to compare")
+    run.add_argument("--threads", type=int, default=os.cpu_count())
+    run.add_argument("--export", action="store_true", help="to Parquet, instead of to Arrow")
+
+    given = parser.parse_args()
+    if given.command == "data":
+        from bench.data import make
+
+        make(given.out, given.scale)
+    if given.command == "run":
+        from bench.run import run as measure
+
+        measure(given.data, given.only, given.pairs, given.passes, given.threads, given.export)
+
+
+if __name__ == "__main__":
+    main()

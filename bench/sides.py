@@ -1,0 +1,74 @@
+"""The two sides of a pair: kpiengine on its project, the expert on plain DuckDB with the same settings."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow
+
+import kpiengine
+from bench.measure import Took, environment, timed
+from bench.workloads import HERE, TABLES, Workload
+from kpiengine.result import Result
+
+
+class Expert:
+    """Plain DuckDB with the data as views, one thread pool of its own."""
+
+    def __init__(self, data: Path, threads: int) -> None:
+        self.connection = duckdb.connect(config={"threads": threads})
+        self.connection.execute("SET TimeZone = 'UTC'")
+        for table in TABLES:
+            self.connection.execute(f"CREATE VIEW {table} AS FROM '{data / table}.parquet'")
+
+    def arrow(self, statement: str) -> pyarrow.Table:
+        """The rows."""
+        return self.connection.cursor().sql(statement).to_arrow_table()
+
+    def export(self, statement: str) -> None:
+        """The rows as a Parquet file, compressed as an export is."""
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        self.connection.cursor().execute(
+            f"COPY ({statement}) TO '{folder / 'x.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+        shutil.rmtree(folder)
+
+
+class Ours:
+    """The project, opened; `passes` is what KPI_PASSES says while it plans (None: as it is)."""
+
+    def __init__(self, data: Path, threads: int, passes: str | None) -> None:
+        self.variables = {"BENCH_DATA": str(data.resolve()), "BENCH_THREADS": str(threads), "KPI_PASSES": passes}
+        self.passes = passes
+        with environment(**self.variables):
+            self.project = kpiengine.open(HERE / "project")
+
+    def query(self, workload: Workload) -> tuple[Took, Result]:
+        """A query, compiled and not run."""
+        with environment(**self.variables):
+            return timed(self._query, workload)
+
+    def _query(self, workload: Workload) -> Result:
+        return self.project.query(workload.metrics, by=workload.by, **workload.options)
+
+    def arrow(self, workload: Workload) -> tuple[Took, Took, Any]:
+        """What compiling took, what checking keys and running took, and the rows."""
+        compiled, result = self.query(workload)
+        with environment(**self.variables):
+            ran, table = timed(result.arrow)
+        return compiled, ran, table
+
+    def export(self, workload: Workload) -> None:
+        """The rows as a Parquet file."""
+        folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        with environment(**self.variables):
+            self.project.export(metrics=workload.metrics, by=workload.by, out=folder / "x.parquet", **workload.options)
+        shutil.rmtree(folder)
+
+    def close(self) -> None:
+        """The project, closed."""
+        self.project.close()
