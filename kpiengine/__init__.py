@@ -16,12 +16,14 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "open"]
 
 
-def open(path: str | os.PathLike[str] = ".") -> Project:
+def open(path: str | os.PathLike[str] = ".", engine: str | None = None) -> Project:
     """The project whose `kpi.yaml` is in the folder `path`, or in the nearest folder above it.
+
+    `engine` runs it instead of the one that kpi.yaml names ("duckdb", "postgres").
 
     Raises:
         DefinitionError: the project's YAML is wrong; every problem of it, with places.
     """
     from kpiengine.project import Project
 
-    return Project.open(path)
+    return Project.open(path, engine=engine)

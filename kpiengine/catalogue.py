@@ -7,8 +7,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlglot import exp
-
 from kpiengine.errors import DataError, DefinitionError, KpiError, Place, Problem, UsageError, listing, suggest
 from kpiengine.functions import KEYED_FUNCTIONS, function_name
 from kpiengine.model import Model, OutOfReach
@@ -20,7 +18,6 @@ from kpiengine.plan.measures import Measures
 from kpiengine.plan.scans import Workspace
 from kpiengine.query import Query
 from kpiengine.spec import JoinSpec, MetricSpec
-from kpiengine.sql import in_dialect
 
 
 @dataclass(frozen=True)
@@ -53,11 +50,9 @@ class MetricDetail:
 
 
 class Catalogue:
-    """Looks at the model. `plan` plans a query, `statement` renders a plan."""
+    """Looks at the model. `plan` plans a query, `statement` writes a plan's."""
 
-    def __init__(
-        self, model: Model, plan: Callable[[Query], Plan], statement: Callable[[Plan, Mapping[str, str]], exp.Query]
-    ) -> None:
+    def __init__(self, model: Model, plan: Callable[[Query], Plan], statement: Callable[[Plan], str]) -> None:
         self.model = model
         self._plan = plan
         self._statement = statement
@@ -84,7 +79,7 @@ class Catalogue:
         info = self.info(metric.name)
         sql = None
         if not info.needs:
-            sql = in_dialect(self._statement(self._plan(Query((name,))), {}))
+            sql = self._statement(self._plan(Query((name,))))
         uses = () if metric.kind else tuple(dict.fromkeys(r.name for r in self.model.formula(metric).references()))
         columns: tuple[str, ...] = ()
         if metric.kind:

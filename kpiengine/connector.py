@@ -67,7 +67,14 @@ class QueryRelation:
     query: str
 
 
-Relation = SqlRelation | ArrowRelation | QueryRelation
+@dataclass(frozen=True)
+class TableRelation:
+    """A table of the engine's own, as SQL writes its name: `sales.orders`. The embedded engine has none."""
+
+    table: str
+
+
+Relation = SqlRelation | ArrowRelation | QueryRelation | TableRelation
 
 OptionType = type | tuple[type, ...]
 """The type of an option's value, or several of which it may have any."""

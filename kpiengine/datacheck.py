@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from sqlglot import exp
 
-from kpiengine.duck import DuckSession
 from kpiengine.errors import KpiError, Problem
 from kpiengine.model import Model, Source
 from kpiengine.model.source import quoted
@@ -14,21 +14,36 @@ from kpiengine.plan.kinds import entity_name, option_values
 from kpiengine.sql import RenderedSource
 
 Rendered = Callable[[str], RenderedSource]
+Ask = Callable[[exp.Query], list[tuple[Any, ...]]]
+Touch = Callable[[exp.Column], exp.Expr]
 
 
-def check_data(model: Model, session: DuckSession, rendered: Rendered) -> list[Problem]:
-    """Problems of the rows of every source that can be opened, and of what kinds leave out."""
+def hashed(column: exp.Column) -> exp.Expr:
+    """What reads every value on DuckDB: a count would be answered from a Parquet file's footer."""
+    return exp.func("bit_xor", exp.func("hash", column), dialect="duckdb")
+
+
+def counted(column: exp.Column) -> exp.Expr:
+    """What reads every value on other engines."""
+    return exp.Count(this=column)
+
+
+def check_data(model: Model, ask: Ask, rendered: Rendered, touch: Touch = hashed) -> list[Problem]:
+    """Problems of the rows of every source that can be opened, and of what kinds leave out.
+
+    `ask` runs a statement, `touch` makes an aggregate that no engine gives without reading every value.
+    """
     problems: list[Problem] = []
     for name in model.spec.sources:
         try:
             source = model.source(name)
-            problems += _source_problems(source, session, rendered)
+            problems += _source_problems(source, ask, rendered, touch)
         except KpiError as error:
             problems += [_at_source(problem, model, name) for problem in error.problems]
     for metric in model.metrics.values():
         if metric.kind and metric.source in model.spec.sources and not list(model.lacks(metric)):
             try:
-                problems += _without_entity(model, metric.name, session, rendered)
+                problems += _without_entity(model, metric.name, ask, rendered)
             except KpiError as error:
                 problems += error.problems
     return problems
@@ -52,23 +67,25 @@ def _whole(source: Source, rendered: Rendered) -> exp.Select:
     return outer.where(*[f.tree.copy() for f in source.filters]) if source.filters else outer
 
 
-def _one(session: DuckSession, query: exp.Query) -> tuple[object, ...]:
-    return session.rows(query.sql("duckdb"))[0]
+def _numbers(ask: Ask, aggregates: Sequence[exp.Expr], rows: exp.Subquery, *where: exp.Expr) -> tuple[int, ...]:
+    """The one row of a statement of counts, whatever type an engine gives them."""
+    named = [exp.alias_(aggregate, f"n{number}") for number, aggregate in enumerate(aggregates)]
+    return tuple(int(value or 0) for value in ask(exp.select(*named).from_(rows).where(*where))[0])
 
 
-def _source_problems(source: Source, session: DuckSession, rendered: Rendered) -> Iterator[Problem]:
+def _source_problems(source: Source, ask: Ask, rendered: Rendered, touch: Touch) -> Iterator[Problem]:
     spec, rows = source.spec, _whole(source, rendered).subquery("r")
     keys = [quoted(source.find(k).name) for k in spec.key]  # type: ignore[union-attr]
     time = [quoted(source.find(spec.time).name)] if spec.time else []  # type: ignore[union-attr]
-    # A count would be answered from a Parquet file's footer: every value is read where something is made of it.
-    read = [exp.func("bit_xor", exp.func("hash", quoted(c.name)), dialect="duckdb") for c in source.columns.values()]
-    found = _one(session, exp.select(exp.Count(this=exp.Star()), _missing(keys), _missing(time), *read).from_(rows))
-    total, no_key, no_time = found[:3]
+    read = [touch(quoted(c.name)) for c in source.columns.values()]
+    total, no_key, no_time, *_ = _numbers(
+        ask, [exp.Count(this=exp.Star()), _missing(keys), _missing(time), *read], rows
+    )
     if no_key:
         place, told = spec.places.get("key", spec.place), ", ".join(spec.key)
         yield Problem(place, f'source "{spec.name}": {no_key} of {total} rows have no key ({told})')
     if keys:
-        yield from _twice(source, keys, session, rendered)
+        yield from _twice(source, keys, ask, rendered)
     if no_time:
         yield Problem(
             spec.places.get("time", spec.place),
@@ -83,7 +100,7 @@ def _missing(columns: Sequence[exp.Column]) -> exp.Expr:
 
 
 def _twice(
-    source: Source, keys: Sequence[exp.Column], session: DuckSession, rendered: Rendered
+    source: Source, keys: Sequence[exp.Column], ask: Ask, rendered: Rendered
 ) -> Iterator[Problem]:  # fmt: skip
     """The problem of a key that is not unique."""
     spec = source.spec
@@ -92,16 +109,16 @@ def _twice(
         .from_(_whole(source, rendered).subquery("r"))
         .group_by(*[k.copy() for k in keys])
     )
-    rows = exp.func("coalesce", exp.Sum(this=exp.column("n")), exp.Literal.number(0))
     more = exp.GT(this=exp.column("n"), expression=exp.Literal.number(1))
-    twice = _one(session, exp.select(exp.Count(this=exp.Star()), rows).from_(grouped.subquery("g")).where(more))
-    if twice[0]:
+    counts = [exp.Count(this=exp.Star()), exp.Sum(this=exp.column("n"))]
+    values, rows = _numbers(ask, counts, grouped.subquery("g"), more)
+    if values:
         place, told = spec.places.get("key", spec.place), ", ".join(spec.key)
-        message = f"the key {told} is not unique: {twice[0]} values stand in {twice[1]} rows"
+        message = f"the key {told} is not unique: {values} values stand in {rows} rows"
         yield Problem(place, f'source "{spec.name}": {message}')
 
 
-def _without_entity(model: Model, name: str, session: DuckSession, rendered: Rendered) -> Iterator[Problem]:
+def _without_entity(model: Model, name: str, ask: Ask, rendered: Rendered) -> Iterator[Problem]:
     metric = model.metric(name)
     kind, options = model.kind(metric), option_values(model, metric)
     entity = entity_name(kind, options)
@@ -110,12 +127,7 @@ def _without_entity(model: Model, name: str, session: DuckSession, rendered: Ren
     if column is None:
         return
     rows = _whole(source, rendered).subquery("r")
-    total, missing = _one(
-        session,
-        exp.select(
-            exp.Count(this=exp.Star()), exp.CountIf(this=exp.Is(this=quoted(column.name), expression=exp.null()))
-        ).from_(rows),
-    )
+    total, missing = _numbers(ask, [exp.Count(this=exp.Star()), _missing([quoted(column.name)])], rows)
     if missing:
         yield Problem(
             metric.place if metric.library is None else source.spec.place,

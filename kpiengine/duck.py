@@ -211,11 +211,13 @@ class DuckSession:
             self._running.discard(cursor)
             cursor.close()
 
-    def rows(self, statement: str, what: str = "") -> list[tuple[Any, ...]]:
-        """The rows of a statement as tuples. `what` is told before what goes wrong."""
+    def rows(self, statement: str, what: str = "", given: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a statement as tuples. `what` is told before what goes wrong, `given` are tables and streams."""
         cursor = self.cursor()
         self._running.add(cursor)
         try:
+            for name, value in (given or {}).items():
+                cursor.register(name, value)
             with engine_errors(what):
                 return cursor.execute(statement).fetchall()
         finally:

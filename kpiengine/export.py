@@ -11,10 +11,11 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -23,6 +24,9 @@ from kpiengine.duck import DuckSession
 from kpiengine.errors import DataError
 from kpiengine.hide import hidden
 from kpiengine.model.source import quoted
+
+if TYPE_CHECKING:
+    import pyarrow
 
 COMPRESSION = "ZSTD"
 FOOTER = b"kpiengine"
@@ -41,23 +45,79 @@ class Exported:
     seconds: float
 
 
-def write_parquet(
-    session: DuckSession, query: exp.Query, path: Path, *, partition_by: Sequence[str], footer: Mapping[str, str]
-) -> tuple[int, int, int]:
-    """Writes the rows of `query` to `path`: one file where it ends in `.parquet`, else a folder of files.
+Rows = Callable[[], "pyarrow.RecordBatchReader"]
 
-    `footer` stands in every file's key-value metadata. Gives rows, files and bytes. Raises DataError or EngineError.
+
+def _not_written(target: Path) -> bool:
+    return False
+
+
+def write_parquet(
+    session: DuckSession,
+    rows: exp.Query | Rows,
+    path: Path,
+    *,
+    partition_by: Sequence[str],
+    footer: Mapping[str, str],
+    written: Callable[[Path], bool] = _not_written,
+) -> tuple[int, int, int]:
+    """Writes rows to `path`: one file where it ends in `.parquet`, else a folder of files.
+
+    `rows` is a query that DuckDB runs, or what opens a stream of them. `written` may write them in DuckDB's place, to
+    the file or into the empty folder that it is given, and says whether it did. `footer` stands in every file's
+    key-value metadata. Gives rows, files and bytes. Raises DataError or EngineError.
     """
     single = path.suffix == ".parquet"
     if single and partition_by:
         raise DataError(f"{path} is one file, and partition_by makes a folder: give a path without .parquet")
     with replaced(path, folder=not single) as place:
         target = place if single or partition_by else place / "data.parquet"
-        statement = copy_statement(query, target, partition_by, footer)
-        row = session.rows(statement.sql("duckdb"), f"export to {path}")
+        number = None
+        if not written(place):
+            number = _copied(session, rows, target, partition_by, footer, f"export to {path}")
         files = [place] if single else sorted(place.rglob("*.parquet"))
         size = sum(f.stat().st_size for f in files)
-    return int(row[0][0]), len(files), size
+        number = _rows_in(files) if number is None else number
+    return number, len(files), size
+
+
+def _copied(
+    session: DuckSession, rows: exp.Query | Rows, target: Path, partition_by: Sequence[str],
+    footer: Mapping[str, str], what: str,
+) -> int:  # fmt: skip
+    """Writes by DuckDB's COPY; gives the number of rows."""
+    if isinstance(rows, exp.Query):
+        statement = copy_statement(rows, target, partition_by, footer)
+        return int(session.rows(statement.sql("duckdb"), what)[0][0])
+    statement = copy_statement(exp.select("*").from_("streamed_rows"), target, partition_by, footer)
+    raised: list[BaseException] = []
+    try:
+        stream = _watched(rows(), raised)
+        return int(session.rows(statement.sql("duckdb"), what, {"streamed_rows": stream})[0][0])
+    except BaseException as error:
+        if raised:  # DuckDB knows of it no more than its text
+            raise raised[0] from error
+        raise
+
+
+def _watched(stream: pyarrow.RecordBatchReader, raised: list[BaseException]) -> pyarrow.RecordBatchReader:
+    """The same stream; what it raises is noted."""
+    import pyarrow
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        try:
+            yield from stream
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    return pyarrow.RecordBatchReader.from_batches(stream.schema, batches())
+
+
+def _rows_in(files: Iterable[Path]) -> int:
+    import pyarrow.parquet
+
+    return sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
 
 
 def copy_statement(query: exp.Query, target: Path, partition_by: Sequence[str], footer: Mapping[str, str]) -> exp.Copy:

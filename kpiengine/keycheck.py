@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import duckdb
+from sqlglot import exp
 
 from kpiengine.cache import cache
-from kpiengine.duck import DuckSession
 from kpiengine.errors import DataError, Problem
 from kpiengine.plan import Plan
 from kpiengine.plan.steps import KeyCheck
@@ -22,20 +24,27 @@ _NOT_OF_FILES = re.compile(
 """What says something else each time, or may: a word too many here costs time, one too few an answer."""
 
 
-def verify_keys(plan: Plan, sources: Sources, session: DuckSession) -> None:
-    """Raises DataError where a joined key is not unique: joining on it would multiply rows."""
+Rows = Callable[[exp.Query], list[tuple[Any, ...]]]
+
+
+def verify_keys(plan: Plan, sources: Sources, rows: Rows, text: Callable[[exp.Query], str]) -> None:
+    """Raises DataError where a joined key is not unique: joining on it would multiply rows.
+
+    `rows` runs a statement on the project's engine, `text` writes it.
+    """
     for check in plan.checks:
-        statement = check_statement(check, plan, sources.rendered).sql("duckdb")
+        statement = check_statement(check, plan, sources.rendered)
+        written = text(statement)
         files = sources.files(check.source)
-        if files is None or _NOT_OF_FILES.search(statement):
-            _verify(statement, check, sources, session)
+        if files is None or _NOT_OF_FILES.search(written):
+            _verify(statement, check, sources, rows)
             continue
-        about = [duckdb.__version__, sources.spec.timezone, statement]
-        cache().of_files("unique-key", files, about, lambda: _verify(statement, check, sources, session))  # noqa: B023
+        about = [duckdb.__version__, sources.spec.engine, sources.spec.timezone, written]
+        cache().of_files("unique-key", files, about, lambda: _verify(statement, check, sources, rows))  # noqa: B023
 
 
-def _verify(statement: str, check: KeyCheck, sources: Sources, session: DuckSession) -> bool:
-    for *key, times in session.rows(statement):
+def _verify(statement: exp.Query, check: KeyCheck, sources: Sources, rows: Rows) -> bool:
+    for *key, times in rows(statement):
         columns = ", ".join(check.columns)
         told = ", ".join(str(part) for part in key)
         source = sources.spec.sources[check.source]

@@ -14,25 +14,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlglot import exp
-
 from kpiengine import __version__
 from kpiengine.ask import QueryOptions, Texts, make_query, names
 from kpiengine.calendar import Calendar
 from kpiengine.catalogue import Catalogue, MetricDetail, MetricInfo, fingerprints
 from kpiengine.connector import Connector
-from kpiengine.duck import DuckSession
 from kpiengine.errors import DefinitionError, Problem, UsageError, choices, listing
-from kpiengine.export import Exported, footer_of, refuse_overlap, write_parquet
+from kpiengine.export import Exported, footer_of, refuse_overlap
 from kpiengine.hide import hidden
-from kpiengine.keycheck import verify_keys
 from kpiengine.model import Model, ModelStatistics
 from kpiengine.plan import Plan, make_plan
 from kpiengine.plan.targets import target_sources
 from kpiengine.plugins import PluginInfo, Plugins, installed
 from kpiengine.query import Query
 from kpiengine.result import Result
-from kpiengine.sources import Sources
+from kpiengine.running import Runner, with_engine
 from kpiengine.spec import (
     CalendarSpec,
     ExportSpec,
@@ -43,10 +39,8 @@ from kpiengine.spec import (
     read_project,
     resolve_extends,
 )
-from kpiengine.sql import RenderedSource, in_dialect, render
 
 if TYPE_CHECKING:
-    import pyarrow
     from typing_extensions import Unpack
 
     from kpiengine.metrictest import TestResult
@@ -67,8 +61,6 @@ class Project:
         library, self.library_problems = self._library(plugins)
         metrics, problems = resolve_extends(spec.metrics, library, plugins)
         problems += self._calendar_problems(spec)
-        if spec.engine not in (None, "duckdb"):
-            problems.append(Problem(spec.places["engine"], f'there is no engine "{spec.engine}"; there is: duckdb'))
         self.metrics: Mapping[str, MetricSpec] = {**library, **metrics}
         targets = target_sources(self.metrics, lambda path: _name(plugins.connector_for(path)), spec.sources, problems)
         if problems:
@@ -76,10 +68,17 @@ class Project:
         self.spec = replace(spec, sources={**spec.sources, **targets})
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str] = ".", plugins: Plugins | None = None, **parameters: Any) -> Project:
-        """The project in the folder `path` or the nearest one above it. Raises DefinitionError with all problems."""
+    def open(
+        cls, path: str | os.PathLike[str] = ".", plugins: Plugins | None = None, engine: str | None = None,
+        **parameters: Any,
+    ) -> Project:  # fmt: skip
+        """The project in the folder `path` or the nearest one above it, to run on `engine` or what kpi.yaml names.
+
+        Raises DefinitionError with all problems, UsageError for an engine that there is not.
+        """
         found = plugins or installed()
         spec, problems = read_project(find_project(Path(path)), found)
+        spec = with_engine(spec, engine, found)
 
         def told(further: Iterable[Problem]) -> DefinitionError:
             return DefinitionError(*problems, *(replace(p, message=hidden(p.message, spec.secrets)) for p in further))
@@ -144,12 +143,8 @@ class Project:
             raise DefinitionError(Problem(spec.place, f"calendar {spec.name}: {error}")) from None
 
     @cached_property
-    def _session(self) -> DuckSession:
-        return DuckSession(self.root, self.spec.timezone, self.spec.engine_options)
-
-    @cached_property
-    def _sources(self) -> Sources:
-        return Sources(self.spec, self._plugins.required_connector, self._session)
+    def _runner(self) -> Runner:
+        return Runner(self.spec, self._plugins)
 
     @cached_property
     def model(self) -> Model:
@@ -158,31 +153,29 @@ class Project:
             self.spec,
             self.metrics,
             lambda name: self._plugins.kinds().get(name),
-            self._sources,
+            self._runner.sources,
             self.calendar,
             self._parameters,
         )
-        self._sources.model = model
+        self._runner.sources.model = model
         return model
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        return Catalogue(self.model, self._plan, self._statement)
+        return Catalogue(self.model, self._plan, lambda plan: self._runner.text(self._runner.statement(plan)))
 
     def bind(self, name: str, value: Any) -> None:
         """Puts an Arrow table, reader, dataset, or anything of the PyCapsule protocol in a source's place."""
         if name not in self.spec.sources:
             raise UsageError(f'there is no source "{name}" to bind; kpi.yaml has: {choices(name, self.spec.sources)}')
-        self._sources.bind(name, value)
+        self._runner.sources.bind(name, value)
         self.__dict__.pop("model", None)
         self.__dict__.pop("_catalogue", None)
 
     def close(self) -> None:
         """Closes the engine and removes temporary files."""
-        if "_sources" in self.__dict__:
-            self._sources.close()
-        if "_session" in self.__dict__:
-            self._session.close()
+        if "_runner" in self.__dict__:
+            self._runner.close()
 
     def __enter__(self) -> Project:
         return self
@@ -199,14 +192,17 @@ class Project:
         return self.run(self._asked(metrics, by, options))
 
     def sql(
-        self, metrics: Texts, by: Texts = None, dialect: str = "duckdb", tables: Mapping[str, str] | None = None,
+        self, metrics: Texts, by: Texts = None, dialect: str | None = None, tables: Mapping[str, str] | None = None,
         **options: Unpack[QueryOptions],
     ) -> str:  # fmt: skip
-        """The statement that answers a query, and what attaches its databases. `tables` stand in sources' places."""
-        plan = self._checked_plan(self._asked(metrics, by, options), "" if tables else dialect)
-        statement = self._statement(plan, tables or {})
-        before = self._session.preamble(statement) if dialect == "duckdb" else ""
-        return before + in_dialect(statement, dialect)
+        """The statement that answers a query, in the engine's dialect or another, and what has to run before it.
+
+        `tables` stand in sources' places.
+        """
+        written = dialect or self._runner.dialect
+        plan = self._checked_plan(self._asked(metrics, by, options), "" if tables else written)
+        statement = self._runner.statement(plan, tables)
+        return self._runner.preamble(statement, written) + self._runner.text(statement, written)
 
     def _asked(self, metrics: Texts, by: Texts, options: QueryOptions) -> Query:
         calendars = {self.calendar.name: self.calendar}
@@ -220,18 +216,9 @@ class Project:
     def run(self, query: Query) -> Result:
         """The answer to a `Query`."""
         plan = self._checked_plan(query)
-        return self._result(plan)
+        return self._runner.result(plan)
 
-    def _result(self, plan: Plan) -> Result:
-        statement = in_dialect(render(plan, self._sources.rendered, self._sources.bound), "duckdb")
-
-        def read() -> pyarrow.RecordBatchReader:
-            verify_keys(plan, self._sources, self._session)
-            return self._session.reader(statement)
-
-        return Result(statement, plan.output.columns, read)
-
-    def _checked_plan(self, query: Query, dialect: str = "duckdb") -> Plan:
+    def _checked_plan(self, query: Query, dialect: str | None = None) -> Plan:
         """The plan; where a definition is wrong, every problem of the project is told, not the first alone."""
         try:
             return self._plan(query, dialect)
@@ -239,19 +226,12 @@ class Project:
             others = [p for p in self._catalogue.check(unreadable=False) if p.place.line]
             raise DefinitionError(*error.problems, *others) from None
 
-    def _plan(self, query: Query, dialect: str = "duckdb") -> Plan:
-        """The plan for an engine; with no `dialect` for any, over whatever stands in the sources' places."""
+    def _plan(self, query: Query, dialect: str | None = None) -> Plan:
+        """The plan for the engine, or another dialect; an empty one: for any, whatever stands in sources' places."""
         model = self.model.with_parameters(query.parameters) if query.parameters else self.model
-        known = ModelStatistics(model) if dialect else None
-        return make_plan(model, query, lambda plan: self._result(plan).arrow(), known, dialect)
-
-    def _statement(self, plan: Plan, tables: Mapping[str, str]) -> exp.Query:
-        return render(plan, lambda name: self._rendered(name, tables))
-
-    def _rendered(self, name: str, tables: Mapping[str, str]) -> RenderedSource:
-        if name in tables:
-            return RenderedSource(exp.to_table(tables[name]))
-        return self._sources.rendered(name)
+        spoken = self._runner.dialect if dialect is None else dialect
+        known = ModelStatistics(model) if spoken else None
+        return make_plan(model, query, lambda plan: self._runner.result(plan).arrow(), known, spoken)
 
     # -- exports
 
@@ -301,7 +281,6 @@ class Project:
         started = clock.perf_counter()
         query = self._export_query(spec, by)
         plan = self._checked_plan(query)
-        verify_keys(plan, self._sources, self._session)
         shown = {c.name.lower(): c.name for c in plan.output.columns}
         unknown = [c for c in spec.partition_by if c.lower() not in shown]
         if unknown:
@@ -315,30 +294,22 @@ class Project:
             fingerprints(self.model, query.metrics),
             {"metrics": query.metrics, "by": query.by, **{k: v for k, v in spec.options.items() if v}},
             __version__,
-            f"duckdb {self._engine_version}",
+            self._runner.version,
             dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             self.spec.secrets,
         )
         partition = [shown[c.lower()] for c in spec.partition_by]
-        rows, files, size = write_parquet(
-            self._session, self._statement(plan, {}), place, partition_by=partition, footer=footer
-        )
+        rows, files, size = self._runner.export(plan, place, partition, footer)
         return Exported(spec.name, place, rows, files, size, clock.perf_counter() - started)
-
-    @property
-    def _engine_version(self) -> str:
-        import duckdb
-
-        return duckdb.__version__
 
     def progress(self) -> float:
         """How much of what runs now is done, 0 to 100, or below 0 where the engine cannot tell."""
-        return self._session.progress() if "_session" in self.__dict__ else -1.0
+        return self._runner.progress() if "_runner" in self.__dict__ else -1.0
 
     def interrupt(self) -> None:
         """Stops what runs, from another thread."""
-        if "_session" in self.__dict__:
-            self._session.interrupt()
+        if "_runner" in self.__dict__:
+            self._runner.interrupt()
 
     # -- what there is
 
@@ -354,9 +325,10 @@ class Project:
         """Every problem of the project's definitions; with `data`, of its rows too."""
         problems = self._catalogue.check()
         if data:
-            from kpiengine.datacheck import check_data
+            from kpiengine.datacheck import check_data, counted, hashed
 
-            problems += check_data(self.model, self._session, self._sources.rendered)
+            touch = hashed if self._runner.engine is None else counted
+            problems += check_data(self.model, self._runner.rows, self._runner.sources.rendered, touch)
         return sorted(dict.fromkeys(problems))
 
     def test(self, names: Texts = (), library: bool = False) -> builtins.list[TestResult]:
@@ -373,9 +345,10 @@ class Project:
     def _over(self, spec: ProjectSpec, metrics: Mapping[str, MetricSpec]) -> Project:
         """A project of another spec and other metrics, with this one's plugins and parameters."""
         other = copy.copy(self)
-        for made in ("calendar", "_session", "_sources", "model", "_catalogue"):
+        for made in ("calendar", "_runner", "model", "_catalogue"):
             other.__dict__.pop(made, None)
-        other.spec, other.metrics = spec, metrics
+        other.spec = replace(spec, engine=self.spec.engine, engines=self.spec.engines)
+        other.metrics = metrics
         return other
 
     def plugins(self) -> builtins.list[PluginInfo]:

@@ -14,8 +14,17 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
 
-from kpiengine.connector import ArrowRelation, Connector, QueryRelation, Relation, SourceContext, SqlRelation
+from kpiengine.connector import (
+    ArrowRelation,
+    Connector,
+    QueryRelation,
+    Relation,
+    SourceContext,
+    SqlRelation,
+    TableRelation,
+)
 from kpiengine.duck import DuckSession, empty, plain_reason
+from kpiengine.elsewhere import Elsewhere, engine_table
 from kpiengine.errors import DataError, DefinitionError, KpiError, Problem
 from kpiengine.footers import Footers
 from kpiengine.functions import REFUSED_FUNCTIONS, function_name
@@ -31,6 +40,10 @@ _READERS = frozenset(
 )
 
 
+Read = Callable[[str, "SqlRelation | ArrowRelation | TableRelation"], exp.Expr]
+"""What a relation of the source of that name is read from."""
+
+
 class _Within(threading.local):
     """The `{sql: …}` sources that this thread is opening, one inside the other."""
 
@@ -41,12 +54,19 @@ class _Within(threading.local):
 class Sources:
     """Tells the model what a source's columns are, and the statement what it is read from.
 
-    `connectors` finds a connector by name. `bound` are Arrow objects that stand in place of a source's own.
+    `connectors` finds a connector by name. `session` types formulas and, with no engine `elsewhere`, runs statements.
     """
 
-    def __init__(self, spec: ProjectSpec, connectors: Callable[[str], Connector], session: DuckSession) -> None:
+    def __init__(
+        self,
+        spec: ProjectSpec,
+        connectors: Callable[[str], Connector],
+        session: DuckSession,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.spec = spec
         self.session = session
+        self.elsewhere = elsewhere
         self.footers = Footers(session)
         self.model: Model | None = None
         self._connectors = connectors
@@ -79,18 +99,17 @@ class Sources:
     def schema(self, source: SourceSpec) -> Mapping[str, str]:
         """The raw columns of a source and their types."""
         if source.name not in self._schemas:
-            expression = self.rendered(source.name).expression
             try:
-                found = self._described(source, expression)
+                found = self._described(source)
             except duckdb.Error as error:
                 reason = plain_reason(str(error))
                 raise DataError(Problem(source.place, f'source "{source.name}" cannot be read: {reason}')) from error
             self._schemas[source.name] = found
         return self._schemas[source.name]
 
-    def _described(self, source: SourceSpec, expression: exp.Expr) -> dict[str, str]:
-        rendered = self.rendered(source.name)
-        query: exp.Query = exp.select("*").from_(expression.copy())
+    def _described(self, source: SourceSpec) -> dict[str, str]:
+        rendered = self._from(source.name, self._in_duckdb)
+        query: exp.Query = exp.select("*").from_(rendered.expression.copy())
         for name, cte in rendered.ctes:
             query = query.with_(exp.to_identifier(name), as_=cte.copy(), copy=False)
         return self.session.query_columns(query)
@@ -123,24 +142,46 @@ class Sources:
     # -- relations
 
     def rendered(self, name: str) -> RenderedSource:
-        """What stands in the FROM of a scan of this source."""
+        """What stands in the FROM of a scan of this source, in a statement for the engine."""
+        return self._from(name, self._in_duckdb if self.elsewhere is None else self.elsewhere.read)
+
+    def typed(self, name: str) -> RenderedSource:
+        """A table in DuckDB with the columns of this source and no rows: for what a statement's result will be."""
+        return RenderedSource(empty(self.schema(self.spec.sources[name])).subquery(name))
+
+    def _from(self, name: str, read: Read) -> RenderedSource:
         relation = self.relation(name)
-        if isinstance(relation, SqlRelation):
-            for database, path in relation.attach.items():
-                self.session.attach(database, path)
-            return RenderedSource(relation.expression)
-        if isinstance(relation, ArrowRelation):
-            table = f"{name}_arrow"
-            self.session.bind(table, relation.open())
-            return RenderedSource(exp.to_table(quoted(table).this.sql("duckdb")))
+        if not isinstance(relation, QueryRelation):
+            return RenderedSource(read(name, relation))
         self._within.names.append(name)
         try:
-            return self._derived(self.spec.sources[name], relation)
+            return self._derived(self.spec.sources[name], relation, read)
         finally:
             self._within.names.pop()
 
-    def bound(self, name: str, table: object) -> exp.Expr:
-        """What a table that a kind made is read from."""
+    def _in_duckdb(self, name: str, relation: SqlRelation | ArrowRelation | TableRelation) -> exp.Expr:
+        """What DuckDB reads: a table of another engine's has its columns here, and no rows."""
+        if isinstance(relation, ArrowRelation):
+            table = f"{name}_arrow"
+            self.session.bind(table, relation.open())
+            return exp.to_table(quoted(table).this.sql("duckdb"))
+        if isinstance(relation, SqlRelation):
+            for database, path in relation.attach.items():
+                self.session.attach(database, path)
+            return relation.expression
+        if self.elsewhere is not None:
+            return empty(self.elsewhere.columns(relation)).subquery(engine_table(relation).name)
+        place = self.spec.sources[name].place
+        cure = "name its engine under engine:, or read a file's table with {duckdb: {path: …, table: …}}"
+        message = f'source "{name}" is a table of an engine, and DuckDB in memory has none of its own: {cure}'
+        raise DefinitionError(Problem(place, message))
+
+    def bound(self, name: str, table: Any) -> exp.Expr:
+        """What a table that a kind made is read from, in a statement for the engine."""
+        return self.bound_in_duckdb(name, table) if self.elsewhere is None else self.elsewhere.given(name, table)
+
+    def bound_in_duckdb(self, name: str, table: object) -> exp.Expr:
+        """What a table that a kind made is read from in DuckDB."""
         self.session.bind(f"{name}_arrow", table)
         return exp.to_table(f"{name}_arrow")
 
@@ -169,7 +210,7 @@ class Sources:
         except KpiError as error:
             raise type(error)(*[Problem(source.place, p.message) for p in error.problems]) from error
 
-    def _derived(self, source: SourceSpec, relation: QueryRelation) -> RenderedSource:
+    def _derived(self, source: SourceSpec, relation: QueryRelation, read: Read) -> RenderedSource:
         """A source that is a query: names of other sources in it become those sources, with their mapped columns."""
         query = _checked_query(source, relation.query)
         ctes: dict[str, exp.Query] = {}
@@ -180,11 +221,12 @@ class Sources:
             plain = isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() not in own
             if name is None or not plain:
                 _with_whole_paths(table, Path(self.spec.root), own)
+                self._read_by_engine(source.name, table, own, read)
                 continue
             if name in self._within.names:
                 way = " → ".join([*self._within.names[self._within.names.index(name) :], name])
                 raise DefinitionError(Problem(source.place, f'source "{source.name}" is a query over itself: {way}'))
-            inner, step = self._whole(name), f"{name}_all"
+            inner, step = self._whole(name, read), f"{name}_all"
             ctes |= dict(inner.ctes)
             assert isinstance(inner.expression, exp.Query)
             ctes[step] = inner.expression
@@ -192,11 +234,24 @@ class Sources:
             table.replace(exp.alias_(exp.to_table(step), alias, table=True))
         return RenderedSource(query.subquery(source.name), tuple(ctes.items()))
 
-    def _whole(self, name: str) -> RenderedSource:
+    def _read_by_engine(self, source: str, table: exp.Table, own: Collection[str], read: Read) -> None:
+        """Files and tables that the query of a source names, as another engine has them."""
+        if self.elsewhere is None or (table.name.lower() in own and not table.db):
+            return
+        alias = table.args.get("alias")
+        plain = exp.Table(**{key: value for key, value in table.copy().args.items() if key != "alias"})
+        file = not isinstance(table.this, exp.Identifier) or (table.this.quoted and "/" in table.name)
+        relation = SqlRelation(plain) if file else TableRelation(plain.sql("duckdb"))
+        found = read(f"{source}_files" if file else source, relation)
+        if alias is not None:
+            found = exp.alias_(found.copy(), alias.name, table=True)
+        table.replace(found)
+
+    def _whole(self, name: str, read: Read) -> RenderedSource:
         """All columns of a source, as its filters leave its rows."""
         assert self.model is not None
         bound: Source = self.model.source(name)
-        rendered = self.rendered(name)
+        rendered = self._from(name, read)
         columns = [exp.alias_(c.expression.copy(), quoted(c.name).this.copy()) for c in bound.columns.values()]
         whole = exp.select(*columns).from_(rendered.expression.copy())
         if bound.filters:

@@ -98,7 +98,7 @@ def test_check_data_always_reads(shop: Path) -> None:
     ask(shop)
     with kpiengine.open(shop) as project:
         asked: list[str] = []
-        rows = project._session.rows
-        project._session.rows = lambda s, what="": asked.append(s) or rows(s, what)  # type: ignore[func-returns-value,method-assign]
+        rows = project._runner.duck.rows
+        project._runner.duck.rows = lambda s, what="": asked.append(s) or rows(s, what)  # type: ignore[func-returns-value,method-assign]
         assert project.check(data=True) == []
     assert any("GROUP BY" in statement and "customers.csv" in statement for statement in asked)

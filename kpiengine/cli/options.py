@@ -41,10 +41,15 @@ def metrics_argument(function: Function) -> Function:
     )
 
 
-def _known_engine(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    """There is one engine so far; another name is refused rather than ignored."""
-    if value is not None and value.lower() != "duckdb":
-        raise click.BadParameter(f'there is no engine "{value}"; there is: duckdb', ctx, parameter)
+def _set_engine(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(State).engine = value
+
+
+engine_option = click.option(
+    "--engine", metavar="NAME", expose_value=False, callback=_set_engine,
+    help="Run on this engine, instead of the one that kpi.yaml names.",
+)  # fmt: skip
 
 
 def _row_count(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
@@ -75,9 +80,7 @@ _FILTERS = (
     click.option("--language", metavar="CODE", help="The language of labels of periods and segments: fa, en."),
     click.option("--set", metavar="NAME=VALUE", multiple=True, help="Another value for a metric's parameter."),
     click.option("--as-of", "as_of", metavar="DATE", help="As if no row later than this day existed."),
-    click.option(
-        "--engine", metavar="NAME", expose_value=False, callback=_known_engine, help="Run on this engine (duckdb)."
-    ),
+    engine_option,
 )
 _BY = click.option(
     "--by", metavar="D[,D...]", multiple=True, help='Periods and dimensions: month, customers.country; or "none".'

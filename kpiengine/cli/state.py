@@ -18,6 +18,7 @@ class State:
 
     directory: Path = Path()
     debug: bool = False
+    engine: str | None = None
     interrupts: Interrupts = field(default_factory=Interrupts)
     _project: Project | None = None
 
@@ -27,7 +28,7 @@ class State:
             import kpiengine
 
             self.interrupts.watch()
-            self._project = kpiengine.open(self.directory)
+            self._project = kpiengine.open(self.directory, engine=self.engine)
             self.interrupts.stoppers.append(self._project.interrupt)
         return self._project
 

@@ -74,10 +74,12 @@ def _special_values(plugins: Plugins) -> Mapping[tuple[str, str], Schema]:
     rows = {"type": "array", "items": {"type": "object"}}
     columns = {"type": "object", "additionalProperties": text()}
     periods = {period: number() for period in TARGET_PERIODS}
+    engines = _engines(plugins)
     return {
         ("project", "timezone"): {"type": "string"},
         ("project", "calendar"): _calendar(plugins),
-        ("project", "engine"): _named_or_options({"duckdb": {"type": ["object", "null"]}}),
+        ("project", "engine"): _named_or_options(engines),
+        ("project", "engines"): {"type": "object", "properties": engines, "additionalProperties": False},
         ("project", "sources"): _named("source"),
         ("project", "metrics"): _named("metric"),
         ("project", "exports"): _named("export"),
@@ -196,6 +198,14 @@ def _connector(connector: KnownConnector) -> Schema:
     if not connector.required:
         others.append({"type": "null"})
     return {"anyOf": [whole, *others]}
+
+
+def _engines(plugins: Plugins) -> Schema:
+    engines: Schema = {"duckdb": {"type": ["object", "null"]}}
+    for name, engine in plugins.engines().items():
+        options = {key: {"anyOf": [of_types(types), {"type": "null"}]} for key, types in engine.options.items()}
+        engines[name] = {"type": ["object", "null"], "properties": options, "additionalProperties": False}
+    return engines
 
 
 def _calendar(plugins: Plugins) -> Schema:

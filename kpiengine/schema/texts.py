@@ -13,6 +13,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "language": "The language of labels and period names where a project has several: en, fa.",
         "week_starts": "The first day of a week. Default: the calendar's.",
         "engine": "What runs the queries, with its settings: {duckdb: {memory_limit: 8GB}}.",
+        "engines": "Settings of several engines by name; engine: or --engine chooses one.",
         "sources": "Where the rows come from, by name.",
         "metrics": "Metrics by name; they may stand in files under metrics/, too.",
         "exports": "What `kpi export` writes to Parquet, by name.",

@@ -1,5 +1,6 @@
 """What a project's YAML says: read with positions, checked for shape, every problem collected."""
 
+from kpiengine.spec.engines import missing_settings
 from kpiengine.spec.extends import resolve_extends
 from kpiengine.spec.find import find_project
 from kpiengine.spec.known import KnownConnector, KnownKind, KnownOption, KnownPlugins
@@ -8,6 +9,7 @@ from kpiengine.spec.options import values_with_defaults
 from kpiengine.spec.project import read_project
 from kpiengine.spec.specs import (
     CalendarSpec,
+    EngineSpec,
     ExportSpec,
     JoinSpec,
     MetricSpec,
@@ -21,6 +23,7 @@ from kpiengine.spec.text import Text
 
 __all__ = [
     "CalendarSpec",
+    "EngineSpec",
     "ExportSpec",
     "JoinSpec",
     "KnownConnector",
@@ -35,6 +38,7 @@ __all__ = [
     "TestSpec",
     "Text",
     "find_project",
+    "missing_settings",
     "read_metrics_package",
     "read_project",
     "resolve_extends",

@@ -29,6 +29,22 @@ class KnownConnector(Protocol):
         """Options that have to be given."""
 
 
+class KnownEngine(Protocol):
+    """The part of `kpiengine.engine.Engine` that its settings are checked against."""
+
+    @property
+    def name(self) -> str:
+        """As `engine:` writes it."""
+
+    @property
+    def options(self) -> Mapping[str, type | tuple[type, ...]]:
+        """Settings and their types."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Settings that have to be given where the engine runs."""
+
+
 class KnownOption(Protocol):
     """The part of `kpiengine.kind.KindOption` that a value is checked against."""
 
@@ -75,6 +91,12 @@ class KnownPlugins(Protocol):
 
     def connectors(self) -> Mapping[str, KnownConnector]:
         """All connectors by name."""
+
+    def engine(self, name: str) -> KnownEngine | None:
+        """The engine of that name; loads no other plugin where it is one of kpiengine's own."""
+
+    def engines(self) -> Mapping[str, KnownEngine]:
+        """All engines by name, save the embedded one."""
 
     def kinds(self) -> Mapping[str, KnownKind]:
         """All kinds by name."""

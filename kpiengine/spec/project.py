@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from kpiengine.errors import Place, Problem, listing, suggest
+from kpiengine.spec.engines import read_engines
 from kpiengine.spec.fields import (
     Field,
     Missing,
@@ -74,6 +75,7 @@ PROJECT_FIELDS = {
     "calendar": Field(_named),
     "week_starts": Field(choice(*WEEKDAYS)),
     "engine": Field(_named),
+    "engines": Field(_anything, may_be_empty=True),
     "sources": Field(_anything, may_be_empty=True),
     "metrics": Field(_anything, may_be_empty=True),
     "exports": Field(_anything, may_be_empty=True),
@@ -103,8 +105,11 @@ def read_project(root: Path, plugins: KnownPlugins) -> tuple[ProjectSpec, list[P
         if node:
             problems += _misplaced(node)
             found.add(node)
+    engine, engines = read_engines(main, values.get("engine"), plugins, problems)
     spec = ProjectSpec(
         root=str(root),
+        engine=engine,
+        engines=engines,
         sources=sources,
         metrics=found.metrics,
         exports=found.exports,
@@ -123,8 +128,6 @@ def _settings(values: dict[str, Any], main: MappingNode | None, root: Path) -> d
     if main and values.get("calendar"):
         name, options = values["calendar"]
         settings["calendar"] = CalendarSpec(name.lower(), options, main.items["calendar"].place)
-    if values.get("engine"):
-        settings["engine"], settings["engine_options"] = values["engine"]
     return settings
 
 

@@ -160,6 +160,15 @@ class CalendarSpec:
 
 
 @dataclass(frozen=True)
+class EngineSpec:
+    """An engine's settings, under `engine: {name: …}` or `engines:`."""
+
+    name: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    place: Place = NOWHERE
+
+
+@dataclass(frozen=True)
 class ProjectSpec:
     """A project folder, read. `root` is the absolute folder of `kpi.yaml`.
 
@@ -175,7 +184,8 @@ class ProjectSpec:
     calendar: CalendarSpec = CalendarSpec()
     week_starts: str | None = None
     engine: str | None = None
-    engine_options: Mapping[str, Option] = field(default_factory=dict)
+    engines: Mapping[str, EngineSpec] = field(default_factory=dict)
+    """Settings of engines by name; those of the one that runs, and of others."""
     sources: Mapping[str, SourceSpec] = field(default_factory=dict)
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     exports: Mapping[str, ExportSpec] = field(default_factory=dict)

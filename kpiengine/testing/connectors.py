@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from kpiengine.connector import ArrowRelation, Connector, QueryRelation, Relation, SourceContext, SqlRelation
+from kpiengine.connector import ArrowRelation, Connector, Relation, SourceContext, SqlRelation, TableRelation
 from kpiengine.errors import DataError
 
 OPTION_TYPES = (str, int, bool, float, list, dict)
@@ -29,7 +29,9 @@ def read_relation(relation: Relation) -> pa.Table:
         if isinstance(relation, ArrowRelation):
             connection.register("rows", relation.open())
             return connection.sql("FROM rows").to_arrow_table()
-        if isinstance(relation, QueryRelation):
+        if isinstance(relation, TableRelation):
+            raise TypeError(f"a table of an engine is read by that engine: {relation.table}")
+        if not isinstance(relation, SqlRelation):
             return connection.sql(relation.query).to_arrow_table()
         for name, path in relation.attach.items():
             options = [exp.AttachOption(this=exp.var("READ_ONLY"))]

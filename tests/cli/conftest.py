@@ -113,8 +113,8 @@ class FakeProject:
 def project(monkeypatch: pytest.MonkeyPatch) -> FakeProject:
     made = FakeProject()
 
-    def opened(path: Any = ".") -> FakeProject:
-        made.calls.append(("open", Path(path), {}))
+    def opened(path: Any = ".", engine: str | None = None) -> FakeProject:
+        made.calls.append(("open", Path(path), {"engine": engine} if engine else {}))
         return made
 
     monkeypatch.setattr(kpiengine, "open", opened)

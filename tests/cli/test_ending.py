@@ -38,7 +38,7 @@ class Project:
     def progress(self): return -1.0
     def interrupt(self): pass
     def close(self): print("closed", file=sys.stderr)
-kpiengine.open = lambda path: Project()
+kpiengine.open = lambda path, engine: Project()
 from kpiengine.cli.main import main
 main()
 """
@@ -95,7 +95,6 @@ def test_debug_shows_the_traceback(kpi, project, arguments):
         (("query", "revenue", "--format", "xml"), "'xml'"),
         (("query", "revenue", "--limit", "-1"), "--limit"),
         (("query", "revenue", "--nonsense"), "--nonsense"),
-        (("query", "revenue", "--engine", "abacus"), "duckdb"),
         (("-C", "/no/such/folder", "list"), "does not exist"),
     ],
 )

@@ -164,3 +164,10 @@ def test_parquet_and_arrow_go_to_standard_output_as_streams(kpi, project):
     assert pq.read_table(pa.BufferReader(parquet)).equals(project.table)
     arrow = kpi("query", "revenue", "--format", "arrow").stdout_bytes
     assert pa.ipc.open_stream(arrow).read_all().equals(project.table)
+
+
+def test_the_engine_is_handed_on(kpi, project):
+    for command in (("query", "revenue"), ("sql", "revenue"), ("check",), ("test",), ("show", "revenue"), ("export",)):
+        kpi(*command, "--engine", "postgres")
+        assert ("open", Path(), {"engine": "postgres"}) in project.calls
+        project.calls.clear()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from kpiengine.cli.options import anywhere
+from kpiengine.cli.options import anywhere, engine_option
 from kpiengine.cli.progress import Progress
 from kpiengine.cli.state import State
 
 
 @click.command("check")
 @click.option("--data", is_flag=True, help="Read the rows, too: keys unique, joins many-to-one, types as declared.")
+@engine_option
 @anywhere
 @click.pass_context
 def command(ctx: click.Context, data: bool) -> None:

@@ -9,7 +9,7 @@ import click
 
 from kpiengine.cli.commands.list import as_mapping, standing, text_of
 from kpiengine.cli.complete import complete_metric
-from kpiengine.cli.options import anywhere
+from kpiengine.cli.options import anywhere, engine_option
 from kpiengine.cli.state import State
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command("show")
 @click.argument("metric", shell_complete=complete_metric)
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+@engine_option
 @anywhere
 @click.pass_obj
 def command(state: State, metric: str, as_json: bool) -> None:

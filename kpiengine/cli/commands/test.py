@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from kpiengine.cli.complete import complete_metric
-from kpiengine.cli.options import anywhere
+from kpiengine.cli.options import anywhere, engine_option
 from kpiengine.cli.output import whole_file
 from kpiengine.cli.progress import Progress
 from kpiengine.cli.state import State
@@ -23,6 +23,7 @@ from kpiengine.cli.state import State
 @click.option(
     "--junit", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit file for a CI."
 )
+@engine_option
 @anywhere
 @click.pass_context
 def command(ctx: click.Context, names: tuple[str, ...], library: bool, as_json: bool, junit: Path | None) -> None:

@@ -1,0 +1,223 @@
+"""Plans → statements → rows, on the project's engine: DuckDB in memory, or one that a plugin brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from sqlglot import exp
+
+from kpiengine.duck import DuckSession
+from kpiengine.elsewhere import Elsewhere
+from kpiengine.engine import Engine, EngineContext, Writing
+from kpiengine.errors import NOWHERE, DefinitionError, Problem, UsageError
+from kpiengine.export import write_parquet
+from kpiengine.keycheck import verify_keys
+from kpiengine.plan import Plan
+from kpiengine.plugins import Plugins
+from kpiengine.result import Result
+from kpiengine.sources import Sources
+from kpiengine.spec import EngineSpec, ProjectSpec, missing_settings
+from kpiengine.sql import RenderedSource, in_dialect, render
+
+if TYPE_CHECKING:
+    import pyarrow
+
+EMBEDDED = "duckdb"
+"""The name of the engine that is always there, and types formulas whatever engine runs them."""
+
+
+class Runner:
+    """The engine of a project and its open sources. Nothing is opened before it is needed."""
+
+    def __init__(self, spec: ProjectSpec, plugins: Plugins) -> None:
+        self.spec = spec
+        self._plugins = plugins
+        self.engine = engine_of(spec, plugins)
+
+    @cached_property
+    def duck(self) -> DuckSession:
+        """The embedded engine."""
+        return DuckSession(Path(self.spec.root), self.spec.timezone, self._configured(EMBEDDED).options)
+
+    @cached_property
+    def elsewhere(self) -> Elsewhere | None:
+        """The engine that runs statements in DuckDB's place; None where DuckDB runs them."""
+        if self.engine is None:
+            return None
+        configured = self._configured(self.engine.name)
+        options = {name: option.value for name, option in configured.options.items()}
+        context = EngineContext(Path(self.spec.root), self.spec.timezone)
+        return Elsewhere(self.engine, options, context, self.duck, configured.place)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The sources, opened one by one when needed."""
+        return Sources(self.spec, self._plugins.required_connector, self.duck, self.elsewhere)
+
+    def _configured(self, name: str) -> EngineSpec:
+        return self.spec.engines.get(name) or EngineSpec(name, {}, self.spec.places.get("engine", NOWHERE))
+
+    @property
+    def dialect(self) -> str:
+        """The dialect of the engine's statements."""
+        return self.engine.dialect if self.engine else EMBEDDED
+
+    @property
+    def version(self) -> str:
+        """The engine and its version: `duckdb 2.0.1`."""
+        if self.elsewhere is None:
+            return f"{EMBEDDED} {duckdb.__version__}"
+        return f"{self.elsewhere.engine.name} {self.elsewhere.session.version}"
+
+    # -- statements
+
+    def statement(self, plan: Plan, tables: Mapping[str, str] | None = None) -> exp.Query:
+        """The statement of a plan, whole in itself. `tables` stand in sources' places."""
+        given = tables or {}
+
+        def relation(name: str) -> RenderedSource:
+            return RenderedSource(exp.to_table(given[name])) if name in given else self.sources.rendered(name)
+
+        return render(plan, relation)
+
+    def text(self, statement: exp.Query, dialect: str | None = None) -> str:
+        """A statement as text for the engine, or in another dialect. Raises UsageError for what that cannot say."""
+        if self.engine is not None and dialect in (None, self.engine.dialect):
+            rewritten = self.engine.rewritten(statement.copy())
+            assert isinstance(rewritten, exp.Query)
+            statement = rewritten
+        return in_dialect(statement, dialect or self.dialect)
+
+    def preamble(self, statement: exp.Query, dialect: str) -> str:
+        """What has to run first for the statement to find its data, or a comment that says so; lines of text."""
+        if self.elsewhere is not None:
+            return self.elsewhere.preamble(statement)
+        return self.duck.preamble(statement) if dialect == EMBEDDED else ""
+
+    # -- running
+
+    def result(self, plan: Plan) -> Result:
+        """The answer to a plan: rendered at once, run when it is read."""
+        statement = render(plan, self.sources.rendered, self.sources.bound)
+        text = self.text(statement)
+
+        def read() -> pyarrow.RecordBatchReader:
+            self.verify(plan)
+            return self._reader(plan, statement, text)
+
+        return Result(text, plan.output.columns, read)
+
+    def verify(self, plan: Plan) -> None:
+        """Raises DataError where a key that the plan joins on is not unique."""
+        verify_keys(plan, self.sources, self.rows, self.text)
+
+    def rows(self, statement: exp.Query) -> list[tuple[Any, ...]]:
+        """The rows of a small statement."""
+        text = self.text(statement)
+        if self.elsewhere is None:
+            return self.duck.rows(text)
+        self.elsewhere.load(statement)
+        return self.elsewhere.session.rows(text)
+
+    def _reader(self, plan: Plan, statement: exp.Query, text: str) -> pyarrow.RecordBatchReader:
+        if self.elsewhere is None:
+            return self.duck.reader(text)
+        from kpiengine.casting import cast_rows
+
+        schema = self.schema(plan)
+        self.elsewhere.load(statement)
+        return cast_rows(self.elsewhere.session.reader(text), schema, self.elsewhere.engine.title)
+
+    def schema(self, plan: Plan) -> pyarrow.Schema:
+        """The names and types of a result, as DuckDB gives them, read from tables without rows."""
+        with self.duck.reader(render(plan, self.sources.typed, self._without_rows).sql(EMBEDDED)) as reader:
+            return reader.schema
+
+    def _without_rows(self, name: str, table: Any) -> exp.Expr:
+        return self.sources.bound_in_duckdb(name, table.slice(0, 0))
+
+    def export(
+        self, plan: Plan, place: Path, partition_by: Sequence[str], footer: Mapping[str, str]
+    ) -> tuple[int, int, int]:
+        """Writes the answer to a plan as Parquet, whole or not at all. Gives rows, files and bytes."""
+        self.verify(plan)
+        if self.elsewhere is None:
+            return write_parquet(self.duck, self.statement(plan), place, partition_by=partition_by, footer=footer)
+        statement = render(plan, self.sources.rendered, self.sources.bound)
+        text, schema, session = self.text(statement), self.schema(plan), self.elsewhere.session
+
+        def written(target: Path) -> bool:
+            return session.write(Writing(text, schema, target, tuple(partition_by), footer))
+
+        self.elsewhere.load(statement)
+        return write_parquet(
+            self.duck,
+            lambda: self._reader(plan, statement, text),
+            place,
+            partition_by=partition_by,
+            footer=footer,
+            written=written,
+        )
+
+    def progress(self) -> float:
+        """How much of what runs is done, 0 to 100; below 0 where it cannot be told."""
+        if self.elsewhere is not None and self.elsewhere.is_open:
+            return self.elsewhere.session.progress()
+        return self.duck.progress() if "duck" in self.__dict__ else -1.0
+
+    def interrupt(self) -> None:
+        """Stops what runs, from another thread."""
+        if "duck" in self.__dict__:
+            self.duck.interrupt()
+        if self.elsewhere is not None and self.elsewhere.is_open:
+            self.elsewhere.session.interrupt()
+
+    def close(self) -> None:
+        """Ends the engine's session and removes temporary files."""
+        if "sources" in self.__dict__:
+            self.sources.close()
+        if "elsewhere" in self.__dict__ and self.elsewhere is not None:
+            self.elsewhere.close()
+        if "duck" in self.__dict__:
+            self.duck.close()
+
+
+def engine_of(spec: ProjectSpec, plugins: Plugins) -> Engine | None:
+    """The plugin of the project's engine; None for DuckDB. DefinitionError where there is none of that name."""
+    name = spec.engine or EMBEDDED
+    if name == EMBEDDED:
+        return None
+    engine = plugins.engine(name)
+    if engine is None:
+        raise DefinitionError(Problem(spec.places.get("engine", NOWHERE), no_engine(name, plugins)))
+    return engine
+
+
+def with_engine(spec: ProjectSpec, name: str | None, plugins: Plugins) -> ProjectSpec:
+    """The project, to run on the engine `name` where one is given.
+
+    Raises UsageError where there is none, or settings that it needs are not in kpi.yaml.
+    """
+    if name is None:
+        return spec
+    wanted = name.lower()
+    if wanted == EMBEDDED:
+        return replace(spec, engine=EMBEDDED)
+    engine = plugins.engine(wanted)
+    if engine is None:
+        raise UsageError(no_engine(name, plugins))
+    given = spec.engines.get(wanted, EngineSpec(wanted))
+    if absent := missing_settings(f'engine "{wanted}"', engine.required, given.options, NOWHERE):
+        told = f"give it in kpi.yaml: engines: {{{wanted}: {{…}}}}"
+        raise UsageError(*(f"{problem.message}; {told}" for problem in absent))
+    return replace(spec, engine=wanted)
+
+
+def no_engine(name: str, plugins: Plugins) -> str:
+    """What is said of an engine that there is not."""
+    return f'there is no engine "{name}"{plugins.why_missing(name, [EMBEDDED, *plugins.engines()])}'
