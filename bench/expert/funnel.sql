@@ -1,31 +1,28 @@
 -- Backwards in time, the next event of each step is the least one seen: from each lead the greedy chain, which is the
--- earliest. One sort of one packed key (lead, second, step); windows that stream; a level drops the rows it has settled.
--- Leads are below 2^33 and seconds below 2^27, so that another lead's event always lies beyond the window.
-WITH e AS (
-  SELECT k >> 3 AS t, k & 7 AS i
-  FROM (SELECT (user_id * 134217728 + (epoch_us(ts) // 1000000 - 1640995200)) * 8
-          + CASE step WHEN 'lead' THEN 0 WHEN 'prospect' THEN 1 WHEN 'proforma' THEN 2 WHEN 'invoice' THEN 3
-              WHEN 'customer' THEN 4 END AS k
-        FROM events)
-  ORDER BY k DESC),
-a AS (SELECT t, i, min(CASE WHEN i = 4 THEN t END) OVER (ROWS UNBOUNDED PRECEDING) AS t5 FROM e),
-b AS (
-  SELECT t, i, min(CASE WHEN i = 3 THEN t END) OVER (ROWS UNBOUNDED PRECEDING) AS t4,
-    min(CASE WHEN i = 3 THEN t5 END) OVER (ROWS UNBOUNDED PRECEDING) AS t5 FROM a WHERE i <= 3),
-c AS (
-  SELECT t, i, min(CASE WHEN i = 2 THEN t END) OVER (ROWS UNBOUNDED PRECEDING) AS t3,
-    min(CASE WHEN i = 2 THEN t4 END) OVER (ROWS UNBOUNDED PRECEDING) AS t4,
-    min(CASE WHEN i = 2 THEN t5 END) OVER (ROWS UNBOUNDED PRECEDING) AS t5 FROM b WHERE i <= 2),
-d AS (
-  SELECT t, i, min(CASE WHEN i = 1 THEN t END) OVER (ROWS UNBOUNDED PRECEDING) AS t2,
-    min(CASE WHEN i = 1 THEN t3 END) OVER (ROWS UNBOUNDED PRECEDING) AS t3,
-    min(CASE WHEN i = 1 THEN t4 END) OVER (ROWS UNBOUNDED PRECEDING) AS t4,
-    min(CASE WHEN i = 1 THEN t5 END) OVER (ROWS UNBOUNDED PRECEDING) AS t5 FROM c WHERE i <= 1),
-l AS (
-  SELECT t, CASE WHEN t5 <= t + 2592000 THEN 5 WHEN t4 <= t + 2592000 THEN 4 WHEN t3 <= t + 2592000 THEN 3
-      WHEN t2 <= t + 2592000 THEN 2 ELSE 1 END AS lvl, t2 - t AS d2, t3 - t2 AS d3, t4 - t3 AS d4, t5 - t4 AS d5
-  FROM d WHERE i = 0),
--- the furthest chain, of these the earliest, and its gaps, in one number of 128 bits
+-- earliest. One sort of one packed key (lead, second, step), then a running minimum for each step that carries the time
+-- and the gaps of the chain behind it in one number; a level drops the rows that it has settled. Ids are below 2^33 and
+-- seconds below 2^27, so that another lead's event always lies beyond the window; a gap of more than 30 days is cut to
+-- 22 bits.
+WITH o AS (
+  SELECT k FROM (
+    SELECT (user_id * 134217728 + (epoch_us(ts) // 1000000 - 1640995200)) * 8
+      + CASE step WHEN 'lead' THEN 0 WHEN 'prospect' THEN 1 WHEN 'proforma' THEN 2 WHEN 'invoice' THEN 3
+          WHEN 'customer' THEN 4 END AS k FROM events) ORDER BY k DESC),
+p AS (SELECT k, lead(k) OVER () AS earlier FROM o),
+e AS (SELECT k >> 3 AS t, k & 7 AS i FROM p WHERE k & 7 = 0 OR earlier IS NULL OR earlier & 7 <> k & 7 OR earlier >> 30 <> k >> 30),
+a AS (SELECT t, i, min(CASE WHEN i = 4 THEN t END) OVER (ROWS UNBOUNDED PRECEDING) AS n FROM e),
+b AS (SELECT t, i, min(CASE WHEN i = 3 THEN (t::HUGEINT << 22) + least(coalesce(n - t, 4194303), 4194303) END) OVER (ROWS UNBOUNDED PRECEDING) AS n
+      FROM a WHERE i <= 3),
+c AS (SELECT t, i, min(CASE WHEN i = 2 THEN (t::HUGEINT << 44) + CASE WHEN n < ((t + 4194303)::HUGEINT << 22) THEN n - (t::HUGEINT << 22) ELSE 17592186044415 END END) OVER (ROWS UNBOUNDED PRECEDING) AS n
+      FROM b WHERE i <= 2),
+d AS (SELECT t, i, min(CASE WHEN i = 1 THEN (t::HUGEINT << 66) + CASE WHEN n < ((t + 4194303)::HUGEINT << 44) THEN n - (t::HUGEINT << 44) ELSE 73786976294838206463::HUGEINT END END) OVER (ROWS UNBOUNDED PRECEDING) AS n
+      FROM c WHERE i <= 1),
+g AS (SELECT t, (n >> 66)::BIGINT - t AS d2, ((n >> 44) & 4194303)::BIGINT AS d3, ((n >> 22) & 4194303)::BIGINT AS d4, (n & 4194303)::BIGINT AS d5 FROM d WHERE i = 0),
+h AS (
+  SELECT t, CASE WHEN d2 + d3 + d4 + d5 <= 2592000 THEN 5 WHEN d2 + d3 + d4 <= 2592000 THEN 4 WHEN d2 + d3 <= 2592000 THEN 3
+      WHEN d2 <= 2592000 THEN 2 ELSE 1 END AS lvl, d2, d3, d4, d5 FROM g),
+i AS (SELECT *, lead(t) OVER () AS et, lead(lvl) OVER () AS elvl FROM h),
+l AS (SELECT * FROM i WHERE elvl IS NULL OR elvl < lvl OR et >> 27 <> t >> 27),
 u AS (
   SELECT max((lvl::HUGEINT << 115) + ((134217727 - (t & 134217727))::HUGEINT << 88)
       + (CASE WHEN lvl >= 2 THEN d2 ELSE 0 END::HUGEINT << 66) + (CASE WHEN lvl >= 3 THEN d3 ELSE 0 END::HUGEINT << 44)
