@@ -82,7 +82,7 @@ class Elsewhere:
     def read(self, name: str, relation: SqlRelation | ArrowRelation | TableRelation) -> exp.Expr:
         """What a relation of the source `name` is read from."""
         if isinstance(relation, TableRelation):
-            return engine_table(relation)
+            return self.session.readable(engine_table(relation))
         native = self.engine.native(relation, self._options) if isinstance(relation, SqlRelation) else None
         return native if native is not None else self._loaded(name, relation, lambda: self._rows(name, relation))
 

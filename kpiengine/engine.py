@@ -78,6 +78,13 @@ class EngineSession(ABC):
         Columns of types that DuckDB has nothing like are left out. DataError where there is no such table.
         """
 
+    def readable(self, table: exp.Expr) -> exp.Expr:
+        """What stands in a FROM clause for a table of the engine's own; the default is its name.
+
+        A query over it where `columns` told another type than a column has (a text for an enumeration).
+        """
+        return table
+
     @abstractmethod
     def reader(self, statement: str) -> pyarrow.RecordBatchReader:
         """The rows of a query as a stream. Names and types of columns may be the engine's: only their order counts."""

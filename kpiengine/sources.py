@@ -169,9 +169,13 @@ class Sources:
             for database, path in relation.attach.items():
                 self.session.attach(database, path)
             return relation.expression
-        if self.elsewhere is not None:
-            return empty(self.elsewhere.columns(relation)).subquery(engine_table(relation).name)
         place = self.spec.sources[name].place
+        if self.elsewhere is not None:
+            try:
+                columns = self.elsewhere.columns(relation)
+            except DataError as error:
+                raise DataError(*(Problem(place, f'source "{name}": {p.message}') for p in error.problems)) from error
+            return empty(columns).subquery(engine_table(relation).name)
         cure = "name its engine under engine:, or read a file's table with {duckdb: {path: …, table: …}}"
         message = f'source "{name}" is a table of an engine, and DuckDB in memory has none of its own: {cure}'
         raise DefinitionError(Problem(place, message))
