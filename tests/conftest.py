@@ -1,26 +1,20 @@
-"""Fixtures: golden files, and Sail, the second engine that every case runs on."""
+"""Fixtures: golden files, and the servers of other engines."""
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlglot
 from hypothesis import HealthCheck, settings
-from sqlglot import exp
 
-from kpiengine.testing import CaseEngine, Golden
+from kpiengine.testing import Golden
 
+from .servers.connect import SparkConnect
 from .servers.postgres import postgres_url  # noqa: F401  (a fixture)
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from kpiengine.project import Project
+from .servers.sail import sail_remote  # noqa: F401
+from .servers.spark import spark_cluster, spark_remote  # noqa: F401
 
 GOLDEN = Path(__file__).parent / "cases" / "golden"
 
@@ -49,60 +43,17 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(GOLDEN, update=request.config.getoption("--update-golden"))
 
 
-class Sail(CaseEngine):
-    """Sail over Flight SQL, which speaks Spark's SQL. Cases become views over their Parquet files."""
-
-    name = "sail"
-
-    def __init__(self, address: str) -> None:
-        from adbc_driver_flightsql import dbapi
-
-        self.connection = dbapi.connect(address, autocommit=True)
-        self.numbers = itertools.count(1)
-
-    def execute(self, sql: str) -> pa.Table:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetch_arrow_table()
-
-    def answer(self, project: Project, query: Mapping[str, Any], files: Mapping[str, Path]) -> pa.Table:
-        number = next(self.numbers)
-        views = {name: f"{name}_{number}" for name in files}
-        for name, path in files.items():
-            self.execute(f"CREATE OR REPLACE TEMP VIEW `{views[name]}` AS SELECT * FROM parquet.`{path}`")
-        try:
-            return self.execute(_dividing_safely(project.sql(**query, dialect="spark", tables=views)))
-        finally:
-            for view in views.values():
-                self.execute(f"DROP VIEW `{view}`")
-
-    def close(self) -> None:
-        self.connection.close()
-
-
-def _dividing_safely(sql: str) -> str:
-    """Sail 0.7 now and then raises "Division by zero" for a divisor that is NULL, guarded or not: x·y⁻¹ in place of x / y.
-
-    It depends on how rows fall into batches. DOUBLE only, which divisions of metrics are.
-    """
-    tree = sqlglot.parse_one(sql, dialect="spark")
-    for node in reversed(list(tree.find_all(exp.Div))):
-        if isinstance(node.expression, exp.Nullif):
-            divisor = exp.paren(node.expression.this.copy())
-            power = exp.Pow(this=divisor.copy(), expression=exp.Literal.number(-1))
-            held = exp.NEQ(this=divisor, expression=exp.Literal.number(0))
-            node.replace(exp.Case(ifs=[exp.If(this=held, true=exp.Mul(this=node.this.copy(), expression=power))]))
-    return tree.sql("spark")
+@pytest.fixture(scope="session")
+def sail(sail_remote: str) -> Iterator[SparkConnect]:  # noqa: F811
+    """Sail, the second engine that every case runs on."""
+    engine = SparkConnect("sail", sail_remote, {"spark.sql.ansi.enabled": "false"})
+    yield engine
+    engine.close()
 
 
 @pytest.fixture(scope="session")
-def sail() -> Iterator[Sail]:
-    from pysail.flight import FlightSqlServer
-
-    server = FlightSqlServer(ip="127.0.0.1", port=0)
-    server.start(background=True)
-    host, port = server.listening_address
-    engine = Sail(f"grpc://{host}:{port}")
+def spark(spark_remote: str) -> Iterator[SparkConnect]:  # noqa: F811
+    """Real Spark, for a sample."""
+    engine = SparkConnect("spark", spark_remote)
     yield engine
     engine.close()
-    server.stop()

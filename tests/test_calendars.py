@@ -23,7 +23,7 @@ from kpiengine_plugins.calendars.jalali import Jalali
 from kpiengine_plugins.calendars.retail import Retail
 
 if TYPE_CHECKING:
-    from conftest import Sail
+    from servers.connect import SparkConnect
 
 DOCS = Path(__file__).parent.parent / "docs" / "calendars.md"
 
@@ -163,7 +163,7 @@ def test_no_day_is_in_no_period(calendar: Calendar) -> None:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("name", ["gregorian, weeks from saturday", "fiscal from april", "retail of the NRF", "jalali"])
-def test_sail_answers_as_duckdb_does(name: str, sail: Sail) -> None:
+def test_sail_answers_as_duckdb_does(name: str, sail: SparkConnect) -> None:
     calendar = CALENDARS[name]
     first, last = range_of(calendar)
     columns = {f"start_{unit}": calendar.start(day, unit) for unit in UNITS}

@@ -10,7 +10,7 @@ import pytest
 from kpiengine.testing import Case, DuckDb, Golden, load_cases, run_case
 
 if TYPE_CHECKING:
-    from .conftest import Sail
+    from .servers.connect import SparkConnect
 
 FOLDER = Path(__file__).parent / "cases"
 CASES = [case for path in sorted(FOLDER.glob("*.yaml")) for case in load_cases(path)]
@@ -26,7 +26,7 @@ def test_duckdb(case: Case, tmp_path: Path, golden: Golden) -> None:
 # An error has nothing to do with the engine, unless it is one of the data.
 @pytest.mark.engine
 @pytest.mark.parametrize("case", [c for c in CASES if c.error is None], ids=str)
-def test_sail(case: Case, tmp_path: Path, sail: Sail) -> None:
+def test_sail(case: Case, tmp_path: Path, sail: SparkConnect) -> None:
     if "sail" in case.not_on:
         pytest.skip(case.not_on["sail"])
     run_case(case, sail, tmp_path)

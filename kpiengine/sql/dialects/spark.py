@@ -18,4 +18,16 @@ def exact_percentiles(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
-DIALECT = Dialect("spark", "spark", (divided_in_double, exact_percentiles))
+def bare_generators(tree: exp.Expr) -> exp.Expr:
+    """CAST(EXPLODE(sequence(a, b)) AS t) → EXPLODE(sequence(CAST(a AS t), CAST(b AS t))): Spark explodes in no other
+    expression."""
+    for node in list(tree.find_all(exp.Explode)):
+        series, cast = node.this, node.parent
+        if isinstance(series, exp.GenerateSeries) and isinstance(cast, exp.Cast):
+            for edge in ("start", "end"):
+                series.set(edge, exp.cast(series.args[edge], cast.to.copy()))
+            cast.replace(node)
+    return tree
+
+
+DIALECT = Dialect("spark", "spark", (divided_in_double, exact_percentiles, bare_generators))
