@@ -24,6 +24,10 @@ def main() -> None:
     run.add_argument("--threads", type=int, default=os.cpu_count())
     run.add_argument("--export", action="store_true", help="to Parquet, instead of to Arrow")
 
+    startup = commands.add_parser("startup", help="a fresh process against the least that could do the same")
+    startup.add_argument("--data", type=Path, required=True)
+    startup.add_argument("--turns", type=int, default=11)
+
     given = parser.parse_args()
     if given.command == "data":
         from bench.data import make
@@ -33,6 +37,10 @@ def main() -> None:
         from bench.run import run as measure
 
         measure(given.data, given.only, given.pairs, given.passes, given.threads, given.export)
+    if given.command == "startup":
+        from bench.startup import starts
+
+        starts(given.data, given.turns)
 
 
 if __name__ == "__main__":
