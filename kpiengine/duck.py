@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,14 +13,12 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
+from kpiengine.connection import BATCH_ROWS, connected, spill_folder
 from kpiengine.errors import DataError, DefinitionError, EngineError, KpiError, Problem, listing, suggest
 from kpiengine.model import TypeFault
 from kpiengine.model.source import quoted
 from kpiengine.spec import Option
 
-BATCH_ROWS = 100_000
-
-_ALWAYS = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 _OURS = frozenset(
     [
         "TimeZone",
@@ -54,13 +49,14 @@ class DuckSession:
     """A DuckDB database in memory. `settings` are DuckDB's own (`memory_limit`, `threads`, `temp_directory`).
 
     What does not fit into memory is written to a folder of its own under the system's for temporary files.
+    `setup` are the statements that made it what it is, in order.
     Raises DefinitionError for a setting that DuckDB does not have, or does not take.
     """
 
     def __init__(self, root: Path, timezone: str, settings: Mapping[str, Option] | None = None) -> None:
-        self._connection = duckdb.connect(":memory:", config=dict(_ALWAYS))
-        self._spill = Path(tempfile.gettempdir()) / f"kpi-spill-{os.getpid()}-{secrets.token_hex(4)}"
-        self._set("temp_directory", str(self._spill))
+        self.setup: list[str] = []
+        self._spill = spill_folder()
+        self._connection = connected(self._spill)
         for name, option in (settings or {}).items():
             self._set_given(name, option, root)
         with engine_errors():
@@ -77,7 +73,12 @@ class DuckSession:
 
     def _set(self, name: str, value: Any) -> None:
         item = exp.SetItem(this=exp.EQ(this=exp.column(name), expression=exp.convert(value)), kind="GLOBAL")
-        self._connection.execute(exp.Set(expressions=[item]).sql("duckdb"))
+        self._set_up(exp.Set(expressions=[item]))
+
+    def _set_up(self, statement: exp.Expr) -> None:
+        text = statement.sql("duckdb")
+        self._connection.execute(text)
+        self.setup.append(text)
 
     def _set_given(self, name: str, option: Option, root: Path) -> None:
         known = {str(row[0]) for row in self._connection.execute("SELECT name FROM duckdb_settings()").fetchall()}
@@ -127,12 +128,17 @@ class DuckSession:
         """Makes an Arrow table, reader or dataset readable as a table of that name."""
         self._arrow[name] = value
 
+    @property
+    def reads_arrow(self) -> bool:
+        """Whether any Arrow object was bound."""
+        return bool(self._arrow)
+
     def attach(self, name: str, path: Path) -> None:
         """Attaches a database file, read-only, once."""
         if self._attached.get(name) == path:
             return
         with self._one_at_a_time, engine_errors(f'database "{path}" cannot be attached'):
-            self._connection.execute(_attach(name, path).sql("duckdb"))
+            self._set_up(_attach(name, path))
         self._attached[name] = path
 
     def preamble(self, query: exp.Query) -> str:
@@ -206,7 +212,7 @@ class DuckSession:
         try:
             yield from reader
         except OSError as error:
-            raise _ours(_error_of(str(error)), "") from error
+            raise stream_error(str(error)) from error
         finally:
             self._running.discard(cursor)
             cursor.close()
@@ -286,6 +292,11 @@ def engine_errors(what: str = "") -> Iterator[None]:
         raise KeyboardInterrupt from None
     except duckdb.Error as error:
         raise _ours(error, what) from error
+
+
+def stream_error(message: str) -> KpiError:
+    """Our error for what a stream of Arrow says, in whose middle DuckDB's errors are texts."""
+    return _ours(_error_of(message), "")
 
 
 _KINDS: tuple[tuple[str, type[duckdb.Error]], ...] = (

@@ -24,6 +24,11 @@ _NOT_OF_FILES = re.compile(
 """What says something else each time, or may: a word too many here costs time, one too few an answer."""
 
 
+def is_of_files(statement: str) -> bool:
+    """Whether a statement says the same as long as the files that it reads do."""
+    return not _NOT_OF_FILES.search(statement)
+
+
 Rows = Callable[[exp.Query], list[tuple[Any, ...]]]
 
 
@@ -36,7 +41,7 @@ def verify_keys(plan: Plan, sources: Sources, rows: Rows, text: Callable[[exp.Qu
         statement = check_statement(check, plan, sources.rendered)
         written = text(statement)
         files = sources.files(check.source)
-        if files is None or _NOT_OF_FILES.search(written):
+        if files is None or not is_of_files(written):
             _verify(statement, check, sources, rows)
             continue
         about = [duckdb.__version__, sources.spec.engine, sources.spec.timezone, written]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +147,14 @@ class Plugins:
     def metric_packages(self) -> Mapping[str, str]:
         """Packages that hold metrics in YAML: plugin name → package name."""
         return {self._owners["metrics", package].name: package for package in self._all("metrics")}
+
+    def code(self) -> list[Path]:
+        """The folders (or files) that plugins and their metrics come from, as far as they were loaded."""
+        modules = [getattr(p.module, "__name__", "") for p in self._plugins.values() if p.module is not None]
+        names = {name.partition(".")[0] for name in (*modules, *self._registries.get("metrics", ())) if name}
+        specs = [importlib.util.find_spec(name) for name in sorted(names)]
+        places = [place for s in specs if s is not None for place in (s.submodule_search_locations or [s.origin or ""])]
+        return [Path(place) for place in places if place]
 
     # -- what there is
 

@@ -231,7 +231,7 @@ class Project:
         model = self.model.with_parameters(query.parameters) if query.parameters else self.model
         spoken = self._runner.dialect if dialect is None else dialect
         known = ModelStatistics(model) if spoken else None
-        return make_plan(model, query, lambda plan: self._runner.result(plan).arrow(), known, spoken)
+        return make_plan(model, query, self._runner.rows_for_a_plan, known, spoken)
 
     # -- exports
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
+    from kpiengine.compiled import Asked
+
 
 class Result:
     """Rows of a query. Speaks the Arrow PyCapsule protocol: `pyarrow.table(r)`, `polars.DataFrame(r)`,
@@ -20,16 +22,26 @@ class Result:
     """
 
     def __init__(
-        self, sql: str, columns: tuple[OutputColumn, ...], run: Callable[[], pyarrow.RecordBatchReader]
+        self,
+        sql: str,
+        columns: tuple[OutputColumn, ...],
+        run: Callable[[], pyarrow.RecordBatchReader],
+        keep: Callable[[Asked, int], None] | None = None,
     ) -> None:
         self.sql = sql
         self.columns = columns
         self._run = run
+        self._keep = keep
         self._table: pyarrow.Table | None = None
 
     def reader(self) -> pyarrow.RecordBatchReader:
         """The rows as a stream of batches. Runs the statement, unless the rows are in memory already."""
         return self._table.to_reader() if self._table is not None else self._run()
+
+    def keep(self, asked: Asked, rows: int) -> None:
+        """Keeps the compiled query for the next process that asks the same. `rows` is how many it gave."""
+        if self._keep is not None:
+            self._keep(asked, rows)
 
     def arrow(self) -> pyarrow.Table:
         """All rows as a table, kept for the next time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from sqlglot import exp
 
+from kpiengine.compiled import Asked
 from kpiengine.duck import DuckSession
 from kpiengine.elsewhere import Elsewhere
 from kpiengine.engine import Engine, EngineContext, Writing
 from kpiengine.errors import NOWHERE, DefinitionError, Problem, UsageError
 from kpiengine.export import write_parquet
-from kpiengine.keycheck import verify_keys
+from kpiengine.keycheck import is_of_files, verify_keys
 from kpiengine.plan import Plan
 from kpiengine.plugins import Plugins
+from kpiengine.recipe import compiled_query
 from kpiengine.result import Result
 from kpiengine.sources import Sources
 from kpiengine.spec import EngineSpec, ProjectSpec, missing_settings
@@ -110,7 +113,19 @@ class Runner:
             self.verify(plan)
             return self._reader(plan, statement, text)
 
-        return Result(text, plan.output.columns, read)
+        return Result(text, plan.output.columns, read, functools.partial(self._keep, text, plan))
+
+    def rows_for_a_plan(self, plan: Plan) -> pyarrow.Table:
+        """The rows of a query that a kind asks before its own can be planned."""
+        result = self.result(plan)
+        self.sources.foreseen &= is_of_files(result.sql)
+        return result.arrow()
+
+    def _keep(self, text: str, plan: Plan, asked: Asked, rows: int) -> None:
+        """Keeps a compiled query on disk, where all that it stands on can be told."""
+        found = compiled_query(asked, text, plan, self.sources, self._plugins.code(), rows)
+        if found is not None:
+            asked.keep(found)
 
     def verify(self, plan: Plan) -> None:
         """Raises DataError where a key that the plan joins on is not unique."""

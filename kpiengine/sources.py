@@ -55,6 +55,7 @@ class Sources:
     """Tells the model what a source's columns are, and the statement what it is read from.
 
     `connectors` finds a connector by name. `session` types formulas and, with no engine `elsewhere`, runs statements.
+    `foreseen` is false once something was read, or could not be, that no source's own files tell.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Sources:
         self._bound: dict[str, Any] = {}
         self._within = _Within()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self.foreseen = True
 
     def close(self) -> None:
         """Removes what connectors wrote aside."""
@@ -87,6 +89,21 @@ class Sources:
         self._bound[name] = value
         self._relations.pop(name, None)
         self._schemas.pop(name, None)
+
+    @property
+    def opened(self) -> Mapping[str, Relation]:
+        """What the connectors gave for the sources that were opened so far."""
+        return self._relations
+
+    def is_built_in(self, name: str) -> bool:
+        """Whether a source is read by one of the connectors that come with kpiengine."""
+        connector = self._connectors(self.spec.sources[name].connector)
+        return type(connector).__module__.startswith("kpiengine_connectors.")
+
+    @property
+    def has_scratch(self) -> bool:
+        """Whether a connector wrote anything aside."""
+        return self._scratch is not None
 
     def scratch(self) -> Path:
         """A folder that lives as long as the project object."""
@@ -103,6 +120,7 @@ class Sources:
                 found = self._described(source)
             except duckdb.Error as error:
                 reason = plain_reason(str(error))
+                self.foreseen = False
                 raise DataError(Problem(source.place, f'source "{source.name}" cannot be read: {reason}')) from error
             self._schemas[source.name] = found
         return self._schemas[source.name]
@@ -212,6 +230,7 @@ class Sources:
         try:
             return connector.relation(options, context)
         except KpiError as error:
+            self.foreseen = False
             raise type(error)(*[Problem(source.place, p.message) for p in error.problems]) from error
 
     def _derived(self, source: SourceSpec, relation: QueryRelation, read: Read) -> RenderedSource:
@@ -224,7 +243,8 @@ class Sources:
             name = by_lower.get(table.name.lower())
             plain = isinstance(table.this, exp.Identifier) and not table.db and table.name.lower() not in own
             if name is None or not plain:
-                _with_whole_paths(table, Path(self.spec.root), own)
+                if _with_whole_paths(table, Path(self.spec.root), own):
+                    self.foreseen = False
                 self._read_by_engine(source.name, table, own, read)
                 continue
             if name in self._within.names:
@@ -264,18 +284,19 @@ class Sources:
         return RenderedSource(whole, rendered.ctes)
 
 
-def _with_whole_paths(table: exp.Table, root: Path, own: Collection[str]) -> None:
-    """Files that a query reads, by their whole path: the statement runs in any folder."""
+def _with_whole_paths(table: exp.Table, root: Path, own: Collection[str]) -> bool:
+    """Files that a query reads, by their whole path: the statement runs in any folder. Whether it may read any."""
     if isinstance(table.this, exp.Identifier):
         if table.this.quoted and not table.db and "." in table.name and table.name.lower() not in own:
             table.this.set("this", _whole_path(table.name, root))
-        return
+        return table.name.lower() not in own
     if function_name(table.this) not in _READERS:
-        return
+        return True
     files = table.this.this if isinstance(table.this, exp.ReadCSV) else next(iter(table.this.expressions), None)
     for part in files.expressions if isinstance(files, exp.Array) else [files]:
         if isinstance(part, exp.Literal) and part.is_string:
             part.set("this", _whole_path(part.name, root))
+    return True
 
 
 def _whole_path(text: str, root: Path) -> str:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from kpiengine.cache import identities
+from kpiengine.cli.scaffold import make_starter
 
 HEAVY = {"duckdb", "pyarrow", "sqlglot", "rich", "numpy", "pandas", "polars", "scipy"}
 
@@ -17,6 +23,9 @@ except SystemExit as stop:
 assert not status, status
 """
 IMPORT = "import kpiengine; print(kpiengine.__version__)"
+
+NOT_WHEN_COMPILED = (HEAVY - {"duckdb"}) | {"pluggy", "yaml", "kpiengine_connectors", "kpiengine_plugins"}
+RUN_QUERY = RUN_HELP.replace('"--help"', '"query", "revenue", "--by", "month", "--format", "csv"')
 
 
 def loaded_by(code: str) -> tuple[set[str], str]:
@@ -39,6 +48,20 @@ def test_help_is_cheap() -> None:
     assert "Usage" in printed
     assert "click" in loaded
     assert not loaded & HEAVY
+
+
+def test_a_query_that_was_compiled_before_loads_duckdb_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KPI_CACHE", str(tmp_path / "cache"))
+    make_starter(tmp_path / "shop")
+    monkeypatch.chdir(tmp_path / "shop")
+    while not identities((tmp_path / "shop" / "data").iterdir()):
+        pass  # a file that was written to just now is known by nothing
+    loaded, first = loaded_by(RUN_QUERY)
+    assert {"sqlglot", "yaml"} <= loaded
+    loaded, second = loaded_by(RUN_QUERY)
+    assert second == first
+    assert "duckdb" in loaded
+    assert not loaded & NOT_WHEN_COMPILED
 
 
 def test_the_check_itself_sees_a_heavy_import() -> None:

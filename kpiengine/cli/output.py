@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow
 
     from kpiengine.cli.state import State
+    from kpiengine.compiled import Asked, Column
+    from kpiengine.plan import OutputColumn
     from kpiengine.project import Project
     from kpiengine.result import Result
 
@@ -64,26 +66,39 @@ def destination(format_name: str | None, out: Path | None) -> Destination:
     return Destination(by_ending, out)
 
 
-def write_result(ask: Callable[[Project], Result], where: Destination, state: State) -> None:
-    """Ask the project and write the result, batch by batch."""
+def write_result(
+    ask: Callable[[Project], Result], where: Destination, state: State, asked: Asked | None = None
+) -> None:
+    """Ask the project and write the result, batch by batch. What was compiled is kept for whoever asks the same."""
     write = writer(where.format)
     project = state.project()
     with Progress("running", project.progress) as progress:
         result = ask(project)
-        if where.path is None:
-            target = _standard_output()
-            write(_stream(result, progress.stop), looks(result), target)
-            target.file.flush()
-            return
-        progress.text = f"writing {where.path.name}"
-        with whole_file(where.path, state.interrupts.unfinished) as file:
-            rows = write(_stream(result, lambda: None), looks(result), Target(file, seekable=file.seekable()))
+        at_first_rows = progress.stop if where.path is None else _nothing
+        found = stream(result.reader(), at_first_rows)
+        rows = deliver(lambda target: write(found, looks(result.columns), target), where, state, progress)
+    if asked is not None:
+        result.keep(asked, rows)
+
+
+def deliver(write: Callable[[Target], int], where: Destination, state: State, progress: Progress) -> int:
+    """Has a result written to its place; `write` gives, and this too, how many rows it had."""
+    if where.path is None:
+        target = _standard_output()
+        rows = write(target)
+        target.file.flush()
+        return rows
+    progress.text = f"writing {where.path.name}"
+    with whole_file(where.path, state.interrupts.unfinished) as file:
+        rows = write(Target(file, seekable=file.seekable()))
+    progress.stop()
     click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} written to {where.path}", err=True)
+    return rows
 
 
-def looks(result: Result) -> dict[str, Look]:
-    """How the result's columns are shown, by name."""
-    return {column.name: Look(column.unit, column.role == "metric") for column in result.columns}
+def looks(columns: Iterable[Column | OutputColumn]) -> dict[str, Look]:
+    """How a result's columns are shown, by name."""
+    return {column.name: Look(column.unit, column.role == "metric") for column in columns}
 
 
 @contextmanager
@@ -130,9 +145,8 @@ def _told_of(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _stream(result: Result, at_first_rows: Callable[[], None]) -> Rows:
-    """The result as a stream that calls back when its first rows (or its end) have come."""
-    reader = result.reader()
+def stream(reader: pyarrow.RecordBatchReader, at_first_rows: Callable[[], None]) -> Rows:
+    """A stream that calls back when its first rows (or its end) have come."""
 
     def batches() -> Iterator[pyarrow.RecordBatch]:
         first = next(reader, None)
@@ -142,6 +156,10 @@ def _stream(result: Result, at_first_rows: Callable[[], None]) -> Rows:
             yield from reader
 
     return Rows(reader.schema, batches())
+
+
+def _nothing() -> None:
+    """What happens at the first rows of a file."""
 
 
 def _standard_output() -> Target:

@@ -11,6 +11,7 @@ import click
 from kpiengine.cli.options import anywhere, metrics_argument, output_options, query_options
 from kpiengine.cli.output import destination, write_result
 from kpiengine.cli.state import State
+from kpiengine.compiled import Asked
 
 
 @click.command("query")
@@ -36,4 +37,11 @@ def command(
     .md, .parquet and .arrow by the ending.
     """
     where = destination(format_name, out)
-    write_result(lambda project: project.query(metrics, **asked), where, state)
+    question = Asked.of(state.directory, {"metrics": metrics, "engine": state.engine, **asked})
+    compiled = question.find() if question is not None else None
+    if question is not None and compiled is not None:
+        from kpiengine.cli.again import answer_again
+
+        if answer_again(question, compiled, where, state):
+            return
+    write_result(lambda project: project.query(metrics, **asked), where, state, question)
