@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     import os
 
     from kpiengine.project import Project
+    from kpiengine.running import Chosen
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "open"]
 
 
-def open(path: str | os.PathLike[str] = ".", engine: str | None = None) -> Project:
+def open(path: str | os.PathLike[str] = ".", engine: Chosen = None) -> Project:
     """The project whose `kpi.yaml` is in the folder `path`, or in the nearest folder above it.
 
-    `engine` runs it instead of the one that kpi.yaml names ("duckdb", "postgres").
+    `engine` runs it instead of the one that kpi.yaml names: "duckdb", or {"postgres": {"url": …}}.
 
     Raises:
         DefinitionError: the project's YAML is wrong; every problem of it, with places.

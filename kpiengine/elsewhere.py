@@ -67,9 +67,9 @@ class Elsewhere:
             raise type(error)(*problems) from error
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is a session."""
-        return self._session is not None
+    def opened(self) -> EngineSession | None:
+        """The session where there is one; waits for nobody."""
+        return self._session
 
     def close(self) -> None:
         """Ends the session."""

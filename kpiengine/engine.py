@@ -136,8 +136,6 @@ class Engine(ABC):
     required: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
-    refuses: ClassVar[Mapping[str, str]] = {}
-    """What it cannot do exactly: feature of the conformance suite → why. Asking for it is an error by name."""
 
     @abstractmethod
     def open(self, options: Mapping[str, Any], context: EngineContext) -> EngineSession:

@@ -28,7 +28,7 @@ from kpiengine.plan.targets import target_sources
 from kpiengine.plugins import PluginInfo, Plugins, installed
 from kpiengine.query import Query
 from kpiengine.result import Result
-from kpiengine.running import Runner, with_engine
+from kpiengine.running import Chosen, Runner, with_engine
 from kpiengine.spec import (
     CalendarSpec,
     ExportSpec,
@@ -69,7 +69,7 @@ class Project:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str] = ".", plugins: Plugins | None = None, engine: str | None = None,
+        cls, path: str | os.PathLike[str] = ".", plugins: Plugins | None = None, engine: Chosen = None,
         **parameters: Any,
     ) -> Project:  # fmt: skip
         """The project in the folder `path` or the nearest one above it, to run on `engine` or what kpi.yaml names.

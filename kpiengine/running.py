@@ -15,7 +15,7 @@ from sqlglot import exp
 from kpiengine.compiled import Asked
 from kpiengine.duck import DuckSession
 from kpiengine.elsewhere import Elsewhere
-from kpiengine.engine import Engine, EngineContext, Writing
+from kpiengine.engine import Engine, EngineContext, EngineSession, Writing
 from kpiengine.errors import NOWHERE, DefinitionError, Problem, UsageError
 from kpiengine.export import write_parquet
 from kpiengine.keycheck import is_of_files, verify_keys
@@ -24,11 +24,14 @@ from kpiengine.plugins import Plugins
 from kpiengine.recipe import compiled_query
 from kpiengine.result import Result
 from kpiengine.sources import Sources
-from kpiengine.spec import EngineSpec, ProjectSpec, missing_settings
+from kpiengine.spec import EngineSpec, Option, ProjectSpec, missing_settings
 from kpiengine.sql import RenderedSource, in_dialect, render
 
 if TYPE_CHECKING:
     import pyarrow
+
+Chosen = str | Mapping[str, Mapping[str, Any]] | None
+"""An engine's name, or its name and settings: `{"postgres": {"url": …}}`."""
 
 EMBEDDED = "duckdb"
 """The name of the engine that is always there, and types formulas whatever engine runs them."""
@@ -181,16 +184,20 @@ class Runner:
 
     def progress(self) -> float:
         """How much of what runs is done, 0 to 100; below 0 where it cannot be told."""
-        if self.elsewhere is not None and self.elsewhere.is_open:
-            return self.elsewhere.session.progress()
+        if (session := self._opened()) is not None:
+            return session.progress()
         return self.duck.progress() if "duck" in self.__dict__ else -1.0
 
     def interrupt(self) -> None:
         """Stops what runs, from another thread."""
         if "duck" in self.__dict__:
             self.duck.interrupt()
-        if self.elsewhere is not None and self.elsewhere.is_open:
-            self.elsewhere.session.interrupt()
+        if (session := self._opened()) is not None:
+            session.interrupt()
+
+    def _opened(self) -> EngineSession | None:
+        elsewhere = self.__dict__.get("elsewhere")
+        return elsewhere.opened if isinstance(elsewhere, Elsewhere) else None
 
     def close(self) -> None:
         """Ends the engine's session and removes temporary files."""
@@ -213,24 +220,28 @@ def engine_of(spec: ProjectSpec, plugins: Plugins) -> Engine | None:
     return engine
 
 
-def with_engine(spec: ProjectSpec, name: str | None, plugins: Plugins) -> ProjectSpec:
-    """The project, to run on the engine `name` where one is given.
+def with_engine(spec: ProjectSpec, chosen: Chosen, plugins: Plugins) -> ProjectSpec:
+    """The project, to run on another engine where one is given.
 
-    Raises UsageError where there is none, or settings that it needs are not in kpi.yaml.
+    Raises UsageError where there is none, or settings that it needs are neither given nor in kpi.yaml.
     """
-    if name is None:
+    if chosen is None:
         return spec
+    if isinstance(chosen, Mapping):
+        [(name, settings)] = chosen.items()
+    else:
+        name, settings = chosen, {}
     wanted = name.lower()
-    if wanted == EMBEDDED:
-        return replace(spec, engine=EMBEDDED)
-    engine = plugins.engine(wanted)
-    if engine is None:
-        raise UsageError(no_engine(name, plugins))
     given = spec.engines.get(wanted, EngineSpec(wanted))
-    if absent := missing_settings(f'engine "{wanted}"', engine.required, given.options, NOWHERE):
-        told = f"give it in kpi.yaml: engines: {{{wanted}: {{…}}}}"
-        raise UsageError(*(f"{problem.message}; {told}" for problem in absent))
-    return replace(spec, engine=wanted)
+    given = replace(given, options={**given.options, **{key: Option(value) for key, value in settings.items()}})
+    if wanted != EMBEDDED:
+        engine = plugins.engine(wanted)
+        if engine is None:
+            raise UsageError(no_engine(name, plugins))
+        if absent := missing_settings(f'engine "{wanted}"', engine.required, given.options, NOWHERE):
+            told = f"give it in kpi.yaml: engines: {{{wanted}: {{…}}}}"
+            raise UsageError(*(f"{problem.message}; {told}" for problem in absent))
+    return replace(spec, engine=wanted, engines={**spec.engines, wanted: given})
 
 
 def no_engine(name: str, plugins: Plugins) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from kpiengine.testing.cases import Case, CaseError, load_cases
 from kpiengine.testing.compare import difference, same_value
-from kpiengine.testing.engines import CaseEngine, DuckDb
+from kpiengine.testing.engines import CaseEngine, DuckDb, OnEngine
 from kpiengine.testing.golden import Golden
 from kpiengine.testing.runner import run_case
 
@@ -23,6 +23,7 @@ __all__ = [
     "CaseError",
     "DuckDb",
     "Golden",
+    "OnEngine",
     "difference",
     "load_cases",
     "run_case",

@@ -10,7 +10,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-import kpiengine
 from kpiengine.errors import KpiError
 from kpiengine.testing.cases import ARROW_TYPES, Case
 from kpiengine.testing.compare import difference, rows_of
@@ -28,7 +27,7 @@ def run_case(case: Case, engine: CaseEngine, folder: Path, golden: Golden | None
         _expect_error(case, case.error, _problems(case, engine, folder, files))
         return
     query = case.query or {}
-    with kpiengine.open(folder) as project:
+    with engine.open(folder) as project:
         answer = engine.answer(project, query, files)
         sql = project.sql(**query, tables={name: name for name in files}) if case.golden else ""
     if case.expect is not None:
@@ -88,7 +87,7 @@ def _expect_error(case: Case, expected: str | Sequence[str], problems: Sequence[
 def _problems(case: Case, engine: CaseEngine, folder: Path, files: Mapping[str, Path]) -> list[str]:
     """What opening the project says; where that is nothing, its query, or `check` for a case without one."""
     try:
-        with kpiengine.open(folder) as project:
+        with engine.open(folder) as project:
             if case.query is None:
                 return [str(problem) for problem in project.check()]
             engine.answer(project, case.query, files)
