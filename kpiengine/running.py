@@ -87,7 +87,9 @@ class Runner:
         given = tables or {}
 
         def relation(name: str) -> RenderedSource:
-            return RenderedSource(exp.to_table(given[name])) if name in given else self.sources.rendered(name)
+            if name not in given:
+                return self.sources.rendered(name)
+            return RenderedSource(exp.to_table(given[name])).with_columns(self.sources.schema(self.spec.sources[name]))
 
         return render(plan, relation)
 

@@ -170,12 +170,16 @@ class Sources:
     def _from(self, name: str, read: Read) -> RenderedSource:
         relation = self.relation(name)
         if not isinstance(relation, QueryRelation):
-            return RenderedSource(read(name, relation))
+            return self._typed(name, RenderedSource(read(name, relation)))
         self._within.names.append(name)
         try:
-            return self._derived(self.spec.sources[name], relation, read)
+            return self._typed(name, self._derived(self.spec.sources[name], relation, read))
         finally:
             self._within.names.pop()
+
+    def _typed(self, name: str, source: RenderedSource) -> RenderedSource:
+        columns = self._schemas.get(name)
+        return source if columns is None else source.with_columns(columns)
 
     def _in_duckdb(self, name: str, relation: SqlRelation | ArrowRelation | TableRelation) -> exp.Expr:
         """What DuckDB reads: a table of another engine's has its columns here, and no rows."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import singledispatch
 
 from sqlglot import exp
@@ -25,6 +25,7 @@ from kpiengine.plan.steps import (
     Stitch,
     Union,
 )
+from kpiengine.sql.dialects.families import with_columns
 
 RESULT = "result"
 
@@ -35,6 +36,10 @@ class RenderedSource:
 
     expression: exp.Expr
     ctes: tuple[tuple[str, exp.Query], ...] = ()
+
+    def with_columns(self, columns: Mapping[str, str]) -> RenderedSource:
+        """The same, with the DuckDB types of its columns: what dialects choose forms by."""
+        return replace(self, expression=with_columns(self.expression, columns))
 
 
 Relations = Callable[[str], RenderedSource]

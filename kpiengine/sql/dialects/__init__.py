@@ -1,8 +1,9 @@
 """The last pass: a statement in DuckDB's dialect → text for an engine.
 
-sqlglot writes what is the same everywhere. What engines understand differently is said here per dialect, as
-rewritings of the tree: sqlglot's classes are not subclassed, so that its compiled form works too. A dialect is a file
-with its rewritings in order, imported when it is asked for; a rewriting that several share is a file of its own.
+sqlglot writes what is the same everywhere. What engines understand differently is said here per dialect, as forms of
+single expressions and rewritings of the tree: sqlglot's classes are not subclassed, so that its compiled form works
+too. A dialect is a module (a package where it has many forms), imported when it is asked for; a rewriting that several
+share is a file of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError
 
 from kpiengine.errors import UsageError, listing, suggest
-from kpiengine.sql.dialects.rewriting import Dialect, Rewriting
+from kpiengine.sql.dialects.families import families_noted
+from kpiengine.sql.dialects.known import refuse_unknown
+from kpiengine.sql.dialects.rewriting import Dialect, Rewriting, Unsayable, in_forms
+from kpiengine.sql.dialects.spellings import spelled_alike
 
 __all__ = ["DIALECTS", "Dialect", "Rewriting", "dialect_named", "in_dialect"]
 
@@ -40,16 +44,21 @@ def dialect_named(name: str) -> Dialect:
 
 
 def in_dialect(statement: exp.Query, dialect: str = "duckdb", *, pretty: bool = True) -> str:
-    """The statement as text. Raises UsageError for an unknown dialect, or for what it cannot say."""
+    """The statement as text. Raises UsageError for an unknown dialect, or for what it cannot say exactly."""
     known = dialect_named(dialect)
     tree: exp.Expr = statement.copy()
-    for rewriting in known.rewritings:
-        tree = rewriting(tree)
     try:
+        if known.checked:
+            tree = spelled_alike(tree)
+            refuse_unknown(tree, known.forms)
+        if known.forms or known.rewritings:
+            tree = in_forms(families_noted(tree), known.forms)
+        for rewriting in known.rewritings:
+            tree = rewriting(tree)
         return tree.sql(
             dialect=known.writer,
             pretty=pretty,
             unsupported_level=ErrorLevel.IGNORE if dialect == "duckdb" else ErrorLevel.RAISE,
         )
-    except UnsupportedError as error:
-        raise UsageError(f"{dialect} cannot say this: {error}") from None
+    except (Unsayable, UnsupportedError) as error:
+        raise UsageError(f"{dialect} cannot say {error}") from None
