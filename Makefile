@@ -16,6 +16,8 @@ DEMO := build/demo
 # The Python that .venv is made with: make PYTHON=/usr/bin/python3.12 test. Empty: the newest one that is found.
 PYTHON :=
 PYTEST_FLAGS :=
+# make bench BENCH_FLAGS='--scale 1' takes ten times the data.
+BENCH_FLAGS :=
 # make lock LOCK_FLAGS=--upgrade takes the newest versions; without it only what pyproject.toml asks for changes.
 LOCK_FLAGS :=
 
@@ -37,7 +39,7 @@ endef
 # What another project's shell has set must not reach into this one's tests.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test lint types imports install golden lock clean
+.PHONY: help demo test lint types imports install golden bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +66,9 @@ install: $(VENV)/.locked-dev $(VENV)/.installed ## .venv, ready to work in
 
 golden: install ## write the golden files again; read the difference before you commit it
 	$(BIN)/pytest --update-golden $(PYTEST_FLAGS)
+
+bench: install ## measure against an expert's SQL; fails where a bound is exceeded (docs/performance.md)
+	@$(BIN)/python -m bench all $(BENCH_FLAGS)
 
 lock: ## pin the versions in requirements/ again, after a change to pyproject.toml
 	@$(find_python); "$$found" -m venv --clear build/lock

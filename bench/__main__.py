@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 
@@ -24,23 +25,44 @@ def main() -> None:
     run.add_argument("--threads", type=int, default=os.cpu_count())
     run.add_argument("--export", action="store_true", help="to Parquet, instead of to Arrow")
 
+    fifty = commands.add_parser("fifty", help="fifty metrics over one source against the dearest alone")
+    fifty.add_argument("--data", type=Path, required=True)
+    fifty.add_argument("--pairs", type=int, default=5)
+    fifty.add_argument("--threads", type=int, default=os.cpu_count())
+
+    everything = commands.add_parser("all", help="everything at a small scale; fails where a bound is exceeded")
+    everything.add_argument("--scale", type=float, default=0.1)
+    everything.add_argument("--pairs", type=int, default=5)
+    everything.add_argument("--threads", type=int, default=os.cpu_count())
+
     startup = commands.add_parser("startup", help="a fresh process against the least that could do the same")
     startup.add_argument("--data", type=Path, required=True)
     startup.add_argument("--turns", type=int, default=11)
 
-    given = parser.parse_args()
+    _do(parser.parse_args())
+
+
+def _do(given: argparse.Namespace) -> None:
     if given.command == "data":
         from bench.data import make
 
         make(given.out, given.scale)
     if given.command == "run":
-        from bench.run import run as measure
+        from bench.run import run
 
-        measure(given.data, given.only, given.pairs, given.passes, given.threads, given.export)
+        run(given.data, given.only, given.pairs, given.passes, given.threads, given.export)
+    if given.command == "fifty":
+        from bench.fifty import fifty
+
+        fifty(given.data, given.pairs, given.threads)
     if given.command == "startup":
         from bench.startup import starts
 
         starts(given.data, given.turns)
+    if given.command == "all":
+        from bench.everything import everything
+
+        sys.exit(everything(given.scale, given.pairs, given.threads))
 
 
 if __name__ == "__main__":

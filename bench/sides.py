@@ -12,6 +12,7 @@ import pyarrow
 
 import kpiengine
 from bench.measure import Took, environment, timed
+from bench.venvs import BUILD
 from bench.workloads import HERE, TABLES, Workload
 from kpiengine.result import Result
 
@@ -42,7 +43,12 @@ class Ours:
     """The project, opened; `passes` is what KPI_PASSES says while it plans (None: as it is)."""
 
     def __init__(self, data: Path, threads: int, passes: str | None) -> None:
-        self.variables = {"BENCH_DATA": str(data.resolve()), "BENCH_THREADS": str(threads), "KPI_PASSES": passes}
+        self.variables = {
+            "BENCH_DATA": str(data.resolve()),
+            "BENCH_THREADS": str(threads),
+            "KPI_CACHE": str(BUILD / "cache"),
+            "KPI_PASSES": passes,
+        }
         self.passes = passes
         with environment(**self.variables):
             self.project = kpiengine.open(HERE / "project")
