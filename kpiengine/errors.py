@@ -7,7 +7,6 @@ is raised is a bug of ours. This module imports nothing of the project.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -77,6 +76,8 @@ class UsageError(KpiError):
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """` (did you mean "amount"?)` for the nearest known name, or nothing where none is near."""
+    import difflib
+
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f'  (did you mean "{by_lower[near[0]]}"?)' if near else ""

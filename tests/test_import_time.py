@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kpiengine.cache import identities
+from kpiengine.cli.main import COMMANDS
 from kpiengine.cli.scaffold import make_starter
 
 HEAVY = {"duckdb", "pyarrow", "sqlglot", "rich", "numpy", "pandas", "polars", "scipy"}
@@ -21,6 +22,16 @@ try:
 except SystemExit as stop:
     status = stop.code
 assert not status, status
+"""
+RUN_BARE_HELP = """
+import click
+@click.group()
+def kpi(): "Commands."
+sys.argv = ["kpi", "--help"]
+try:
+    kpi()
+except SystemExit:
+    pass
 """
 IMPORT = "import kpiengine; print(kpiengine.__version__)"
 
@@ -36,6 +47,14 @@ def loaded_by(code: str) -> tuple[set[str], str]:
     return set(done.stderr.split()), done.stdout
 
 
+def all_loaded_by(code: str) -> set[str]:
+    """All modules that a fresh interpreter has loaded after running `code`."""
+    script = f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr.split()
+    )
+
+
 def test_importing_the_package_is_cheap() -> None:
     loaded, printed = loaded_by(IMPORT)
     assert printed.strip()
@@ -48,6 +67,18 @@ def test_help_is_cheap() -> None:
     assert "Usage" in printed
     assert "click" in loaded
     assert not loaded & HEAVY
+
+
+def test_help_loads_what_a_bare_group_of_click_loads() -> None:
+    bare, kpi = all_loaded_by(RUN_BARE_HELP), all_loaded_by(RUN_HELP)
+    assert kpi - bare == {"kpiengine", "kpiengine.cli", "kpiengine.cli.main", "kpiengine.cli.state"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_loads_no_engine(command: str) -> None:
+    loaded, printed = loaded_by(RUN_HELP.replace('"--help"', f'"{command}", "--help"'))
+    assert "Usage" in printed
+    assert not loaded & (HEAVY | {"pluggy", "yaml"})
 
 
 def test_a_query_that_was_compiled_before_loads_duckdb_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kpiengine.cli.state import State
+
 if TYPE_CHECKING:
     import click
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 def complete_metric(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Names of metrics that begin as `incomplete` does; what cannot be read offers nothing."""
     before, comma, start = incomplete.rpartition(",")
-    root = (ctx.find_root().params.get("directory") or Path()).absolute()
+    root = Path(ctx.ensure_object(State).directory).absolute()
     project = next((folder for folder in (root, *root.parents) if (folder / "kpi.yaml").is_file()), None)
     files = [] if project is None else [project / "kpi.yaml", *sorted((project / "metrics").rglob("*.yaml"))]
     names = {name for file in (*files, *_library_files()) for name in _metric_names(file)}

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import sys
-import traceback
 from typing import TYPE_CHECKING
 
 import click
@@ -56,19 +55,11 @@ def reader_is_gone() -> bool:
         return True
 
 
-def finish_output() -> None:
-    """Write out what is still buffered for standard output, so that a full disk is noticed and told."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error
-
-
 def exit_code(error: BaseException, state: State) -> int:
     """Tell the error on standard error, and give the exit code for it."""
     if state.debug and not isinstance(error, SystemExit | click.exceptions.Exit | ReaderGone):
+        import traceback
+
         _tell(state.safe(traceback.format_exc().rstrip()))
     if state.interrupts.seen or isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
         _drop_output()

@@ -6,17 +6,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from kpiengine import __version__
-from kpiengine.cli.errors import ReaderGone, exit_code, finish_output, reader_is_gone
-from kpiengine.cli.interrupts import ENDINGS
-from kpiengine.cli.options import set_debug
-from kpiengine.cli.state import State
-from kpiengine.errors import EngineError, suggest
+from kpiengine.cli.state import State, set_debug, set_directory
 
 COMMANDS = {
     "init": "Make a new project that runs at once.",
@@ -65,6 +60,8 @@ class KpiGroup(click.Group):
         """As click does it, with a suggestion for a command that does not exist."""
         name = args[0]
         if name not in COMMANDS and name not in PLANNED and not name.startswith("-"):
+            from kpiengine.errors import suggest
+
             ctx.fail(f'no such command "{name}"{suggest(name, self.list_commands(ctx))}')
         return super().resolve_command(ctx, args)
 
@@ -82,6 +79,9 @@ class KpiGroup(click.Group):
         except KeyboardInterrupt as error:
             raise click.Abort from error  # here, since click would print an empty line for it
         except BrokenPipeError as error:
+            from kpiengine.cli.errors import ReaderGone, reader_is_gone
+            from kpiengine.errors import EngineError
+
             if reader_is_gone():
                 raise ReaderGone from error
             raise EngineError("the connection to the engine was lost; run the query again") from error
@@ -107,13 +107,27 @@ class KpiGroup(click.Group):
                 obj=state,
                 **extra,
             )
-            finish_output()
+            _finish_output()
             code = got if isinstance(got, int) else 0
         except BaseException as error:
+            from kpiengine.cli.errors import exit_code
+
             code = exit_code(error, state)
         finally:
             state.close()
         sys.exit(code)
+
+
+def _finish_output() -> None:
+    """Write out what is still buffered for standard output, so that a full disk is noticed and told."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        from kpiengine.cli.errors import ReaderGone
+
+        raise ReaderGone from error
 
 
 def _planned(name: str) -> click.Command:
@@ -143,14 +157,13 @@ def _planned(name: str) -> click.Command:
     "-C",
     "directory",
     metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False),
+    expose_value=False,
+    callback=set_directory,
     help="The project's folder; otherwise the nearest kpi.yaml upwards from here.",
 )
-@click.pass_obj
-def cli(state: State, directory: Path | None) -> None:
+def cli() -> None:
     """KPIs as code: define metrics in YAML, ask for them here."""
-    if directory is not None:
-        state.directory = directory
 
 
 def main() -> NoReturn:
@@ -158,9 +171,9 @@ def main() -> NoReturn:
     try:
         cli.main()
     except SystemExit as end:
-        if end.code in [128 + number for number in ENDINGS]:
+        if isinstance(end.code, int) and end.code > 128:
             sys.stderr.flush()
-            os._exit(int(end.code))  # a query was cut off in the engine: leave without waiting for its threads
+            os._exit(end.code)  # a query was cut off in the engine: leave without waiting for its threads
         raise
 
 

@@ -11,27 +11,16 @@ import click
 
 from kpiengine.cli.complete import complete_metric
 from kpiengine.cli.formats import FORMATS
-from kpiengine.cli.state import State
+from kpiengine.cli.state import State, set_debug, set_directory
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def set_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Note `--debug`, wherever on the line it stands."""
-    if value:
-        ctx.ensure_object(State).debug = True
-
-
-def _set_directory(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
-    if value is not None:
-        ctx.ensure_object(State).directory = value
-
-
 def anywhere(function: Function) -> Function:
     """`-C DIR` and `--debug` after the command's name too, where people add them."""
-    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    folder = click.Path(exists=True, file_okay=False)
     function = click.option("--debug", is_flag=True, expose_value=False, hidden=True, callback=set_debug)(function)
-    return click.option("-C", "_d", type=folder, expose_value=False, hidden=True, callback=_set_directory)(function)
+    return click.option("-C", "_d", type=folder, expose_value=False, hidden=True, callback=set_directory)(function)
 
 
 def metrics_argument(function: Function) -> Function:

@@ -1,26 +1,37 @@
-"""What one run of `kpi` knows: the folder it works on, whether it debugs, the project once it is open."""
+"""What one run of `kpi` knows: the folder it works on, whether it debugs, the project once it is open.
+
+`kpi --help` makes one too, so nothing is imported here before it is used.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kpiengine.cli.interrupts import Interrupts
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import click
+
+    from kpiengine.cli.interrupts import Interrupts
     from kpiengine.project import Project
 
 
-@dataclass
 class State:
-    """Made once per run, handed to every command as click's `obj`."""
+    """Made once per run, handed to every command as click's `obj`. `directory` is where the project is looked for."""
 
-    directory: Path = Path()
-    debug: bool = False
-    engine: str | None = None
-    interrupts: Interrupts = field(default_factory=Interrupts)
-    _project: Project | None = None
+    def __init__(self) -> None:
+        self.directory: str | Path = "."
+        self.debug = False
+        self.engine: str | None = None
+        self._project: Project | None = None
+
+    @cached_property
+    def interrupts(self) -> Interrupts:
+        """What Ctrl-C stops."""
+        from kpiengine.cli.interrupts import Interrupts
+
+        return Interrupts()
 
     def project(self) -> Project:
         """The project, opened at the first call; Ctrl-C stops its engine from then on."""
@@ -47,4 +58,17 @@ class State:
                 self._project.close()
         finally:
             self._project = None
-            self.interrupts.release()
+            if "interrupts" in self.__dict__:
+                self.interrupts.release()
+
+
+def set_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Note `--debug`, wherever on the line it stands."""
+    if value:
+        ctx.ensure_object(State).debug = True
+
+
+def set_directory(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Note `-C DIR`, wherever on the line it stands."""
+    if value is not None:
+        ctx.ensure_object(State).directory = value

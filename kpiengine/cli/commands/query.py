@@ -37,7 +37,7 @@ def command(
     .md, .parquet and .arrow by the ending.
     """
     where = destination(format_name, out)
-    question = Asked.of(state.directory, {"metrics": metrics, "engine": state.engine, **asked})
+    question = Asked.of(Path(state.directory), {"metrics": metrics, "engine": state.engine, **asked})
     compiled = question.find() if question is not None else None
     if question is not None and compiled is not None:
         from kpiengine.cli.again import answer_again
