@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 from sqlglot import exp
 
+from kpiengine.cache import cache
 from kpiengine.connector import SqlRelation
 from kpiengine.errors import DataError, KpiError, listing, suggest
 from kpiengine_connectors import _files, _text
@@ -35,7 +38,8 @@ def _expression(options: CsvOptions, found: _files.Found, context: SourceContext
     _check_types(options, shapes, context)
     native = all(path == readable for files in shapes.values() for path, readable in files.items())
     written = found.written if native and len(shapes) == 1 else ()
-    with duckdb.connect() as connection:
+    with ExitStack() as opened:
+        connection = functools.cache(lambda: opened.enter_context(duckdb.connect()))
         parts = [_Group(options, shape, files, context, connection).read(written) for shape, files in shapes.items()]
     if len(parts) == 1:
         return parts[0]
@@ -68,7 +72,7 @@ class _Group:
         shape: Shape,
         files: Mapping[Path, Path],
         context: SourceContext,
-        connection: duckdb.DuckDBPyConnection,
+        connection: Callable[[], duckdb.DuckDBPyConnection],
     ) -> None:
         self.options = options
         self.shape = shape
@@ -80,10 +84,8 @@ class _Group:
 
     def read(self, written: Sequence[str]) -> exp.Expr:
         """What stands in a FROM clause. `written` names the files where they are all of the source's."""
-        for kind in self.given.values():
-            self._check_type(kind)
         try:
-            types = self._types()
+            types = self._known_types() if all(path == read for path, read in self.files.items()) else self._types()
         except duckdb.Error as error:
             if not self._with_plain_line_ends():
                 raise _fault(error, self.files, self.shape, self.context) from error
@@ -94,9 +96,17 @@ class _Group:
                 raise _fault(second, self.files, self.shape, self.context) from second
         return self._with_formats(self._call({n: _read_as(t) for n, t in types.items()}, written), types)
 
+    def _known_types(self) -> dict[str, ColumnType]:
+        """`_types`, once for files that stay as they are."""
+        about = [duckdb.__version__, asdict(self.options), asdict(self.shape)]
+        found = cache().of_files("csv-types", self.files, about, lambda: _as_told(self._types()))
+        return {name: ColumnType(kind, format_) for name, kind, format_ in found}
+
     def _types(self) -> dict[str, ColumnType]:
         """Every column's type: given, or told by all of its values."""
         options = self.options
+        for kind in self.given.values():
+            self._check_type(kind)
         read_as = {name: self.given.get(name, TEXT) for name in self.shape.names}
         formatted = {name: f for name, kind in self.given.items() if (f := _given_format(kind, options))}
         texts = self._call(read_as | dict.fromkeys(formatted, TEXT), ())
@@ -123,7 +133,7 @@ class _Group:
             raise DataError(message) from error
 
     def _row(self, query: exp.Query) -> Sequence[object]:
-        row: Sequence[object] | None = self.connection.execute(query.sql("duckdb")).fetchone()
+        row: Sequence[object] | None = self.connection().execute(query.sql("duckdb")).fetchone()
         assert row is not None
         return row
 
@@ -185,6 +195,11 @@ class _Group:
                 value = exp.alias_(exp.cast(value, column.type), name, quoted=True)
             made.append(value)
         return exp.select(*made).from_(call).subquery("dated")
+
+
+def _as_told(types: Mapping[str, ColumnType]) -> list[tuple[str, str, str | None]]:
+    """Types as a cache keeps them."""
+    return [(name, column.type, column.format) for name, column in types.items()]
 
 
 def _read_as(column: ColumnType) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kpiengine.cache import cache
 from kpiengine.connector import Connector, OptionType, SourceContext, SqlRelation
 from kpiengine.errors import DataError, listing, suggest
 from kpiengine.hooks import hookimpl
@@ -49,13 +50,17 @@ class Json(Connector):
         readable = [_readable(path, context) for path in found.files]
         plain = list(found.files) == readable
         texts = list(found.written) if plain else [_files.escaped(path) for path in readable]
+        given = options.get("types") or {}
         try:
-            with duckdb.connect() as connection:
-                expression = _expression(connection, texts, options.get("types") or {}, context)
+            if plain:
+                about = [duckdb.__version__, texts, [[str(name), str(kind)] for name, kind in given.items()]]
+                types = cache().of_files("json-types", found.files, about, lambda: _types(texts, given, context))
+            else:
+                types = _types(texts, given, context)
         except duckdb.Error as error:
             names = {str(read): str(path) for read, path in zip(readable, found.files, strict=True)}
             raise DataError(f'source "{context.source}": {_reason(str(error), names)}') from error
-        return SqlRelation(expression, files=found.files)
+        return SqlRelation(_typed(texts, types), files=found.files)
 
 
 def _readable(path: Path, context: SourceContext) -> Path:
@@ -68,33 +73,47 @@ def _readable(path: Path, context: SourceContext) -> Path:
     return _text.utf8_copy(path, encoding, context) if marked else path
 
 
-def _expression(
-    connection: duckdb.DuckDBPyConnection, texts: Sequence[str], given: Mapping[Any, Any], context: SourceContext
-) -> exp.Expr:
+def _types(texts: Sequence[str], given: Mapping[Any, Any], context: SourceContext) -> dict[str, str] | None:
+    """The types of all fields, told by all rows; None where they are the reader's own guess."""
+    import duckdb
     from sqlglot import exp
 
-    guessed = _call(texts, {"sample_size": exp.Literal.number(-1), "dateformat": exp.Literal.string("%Y-%m-%d")})
-    described = connection.execute(exp.Describe(this=exp.select("*").from_(guessed.copy())).sql("duckdb")).fetchall()
-    types = {str(row[0]): _TYPES.get(str(row[1]), str(row[1])) for row in described}
-    if list(types) == ["json"]:
-        _check_objects(connection, texts, context)
-    types |= {name: "VARCHAR" for name in _old_days(connection, guessed, types)}
-    by_lower = {name.lower(): name for name in types}
-    for field, kind in given.items():
-        if str(field).lower() not in by_lower:
-            near = suggest(str(field), types) or f"; it has: {listing(types, 20)}"
-            raise DataError(f'source "{context.source}": types names a field "{field}" that is not there{near}')
-        types[by_lower[str(field).lower()]] = str(kind)
-    if any(re.sub(r"_\d+$", "", name.lower()) in by_lower for name in by_lower if re.search(r"_\d+$", name)):
-        return guessed  # `a` and `A` are `a` and `A_1`: names that only the reader's own guess finds
+    with duckdb.connect() as connection:
+        guessed = _guessing(texts)
+        query = exp.Describe(this=exp.select("*").from_(guessed.copy())).sql("duckdb")
+        types = {str(row[0]): _TYPES.get(str(row[1]), str(row[1])) for row in connection.execute(query).fetchall()}
+        if list(types) == ["json"]:
+            _check_objects(connection, texts, context)
+        types |= {name: "VARCHAR" for name in _old_days(connection, guessed, types)}
+        by_lower = {name.lower(): name for name in types}
+        for field, kind in given.items():
+            if str(field).lower() not in by_lower:
+                near = suggest(str(field), types) or f"; it has: {listing(types, 20)}"
+                raise DataError(f'source "{context.source}": types names a field "{field}" that is not there{near}')
+            types[by_lower[str(field).lower()]] = str(kind)
+        if any(re.sub(r"_\d+$", "", name.lower()) in by_lower for name in by_lower if re.search(r"_\d+$", name)):
+            return None  # `a` and `A` are `a` and `A_1`: names that only the reader's own guess finds
+        if given:
+            read = [exp.Max(this=exp.column(n, quoted=True)) for n in types]
+            connection.execute(exp.select(*read).from_(_typed(texts, types)).sql("duckdb"))
+    return types
+
+
+def _guessing(texts: Sequence[str]) -> exp.Expr:
+    from sqlglot import exp
+
+    return _call(texts, {"sample_size": exp.Literal.number(-1), "dateformat": exp.Literal.string("%Y-%m-%d")})
+
+
+def _typed(texts: Sequence[str], types: Mapping[str, str] | None) -> exp.Expr:
+    """The call that reads the files, with the types of all fields, or (None) with the reader's own guess."""
+    from sqlglot import exp
+
+    if types is None:
+        return _guessing(texts)
     text = exp.Literal.string
     columns = [exp.PropertyEQ(this=text(name), expression=text(kind)) for name, kind in types.items()]
-    call = _call(texts, {"columns": exp.Struct(expressions=columns)})
-    if given:
-        connection.execute(
-            exp.select(*[exp.Max(this=exp.column(n, quoted=True)) for n in types]).from_(call).sql("duckdb")
-        )
-    return call
+    return _call(texts, {"columns": exp.Struct(expressions=columns)})
 
 
 def _call(texts: Sequence[str], arguments: Mapping[str, exp.Expr]) -> exp.Expr:
