@@ -272,7 +272,7 @@ class Sources:
         relation = SqlRelation(plain) if file else TableRelation(plain.sql("duckdb"))
         found = read(f"{source}_files" if file else source, relation)
         if alias is not None:
-            found = exp.alias_(found.copy(), alias.name, table=True)
+            found = exp.alias_(found.copy(), alias.name, table=[column.name for column in alias.columns] or True)
         table.replace(found)
 
     def _whole(self, name: str, read: Read) -> RenderedSource:

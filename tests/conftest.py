@@ -46,7 +46,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 @pytest.fixture(scope="session")
 def sail(sail_remote: str) -> Iterator[SparkConnect]:  # noqa: F811
     """Sail, the second engine that every case runs on."""
-    engine = SparkConnect("sail", sail_remote, {"spark.sql.ansi.enabled": "false"})
+    engine = SparkConnect("sail", sail_remote)
     yield engine
     engine.close()
 

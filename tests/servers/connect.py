@@ -1,54 +1,37 @@
-"""A client of Spark Connect that cases are run by."""
+"""Spark, real or Sail, as cases are run on it."""
 
 from __future__ import annotations
 
-import itertools
-import logging
-import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import kpiengine
 from kpiengine.testing import CaseEngine
+from kpiengine_plugins.engines._spark_session import SparkEngineSession
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from kpiengine.project import Project
 
-_OURS = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_NTZ"}
-
 
 class SparkConnect(CaseEngine):
-    """What speaks Spark Connect: real Spark, or Sail. Cases become views over their Parquet files."""
+    """What speaks Spark Connect. Each case's project is opened once more, to run there."""
 
-    def __init__(self, name: str, remote: str, settings: Mapping[str, str] | None = None) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pandas' version, which nothing here goes through
-            from pyspark.sql.connect.session import SparkSession
-        logging.getLogger("SQLQueryContextLogger").disabled = True
+    def __init__(self, name: str, remote: str) -> None:
         self.name = name  # type: ignore[misc]
-        self.session = SparkSession.builder.remote(remote).create()
-        for key, value in {**_OURS, **(settings or {})}.items():
-            self.session.conf.set(key, value)
-        self.numbers = itertools.count(1)
+        self.remote = remote
+        self.session = SparkEngineSession(remote, {}, True)
 
     def execute(self, sql: str) -> pa.Table:
-        # Not toArrow(): its cast to the types foretold fails where Sail foretells none.
-        return self.session.sql(sql)._to_table()[0]
+        return self.session.reader(sql).read_all()
 
     def answer(self, project: Project, query: Mapping[str, Any], files: Mapping[str, Path]) -> pa.Table:
-        number = next(self.numbers)
-        views = {name: f"{name}_{number}" for name in files}
-        for name, path in files.items():
-            self.execute(f"CREATE OR REPLACE TEMP VIEW `{views[name]}` AS SELECT * FROM parquet.`{path}`")
-        try:
-            return self.execute(project.sql(**query, dialect="spark", tables=views))
-        finally:
-            with suppress(Exception):  # what went wrong before is to be told
-                for view in views.values():
-                    self.execute(f"DROP VIEW `{view}`")
+        with (project.root / "kpi.yaml").open("a", encoding="utf-8") as stream:
+            stream.write(f"\nengines: {{spark: {{remote: '{self.remote}'}}}}\n")
+        with kpiengine.open(project.root, engine="spark") as there:
+            return there.query(**query).arrow()
 
     def close(self) -> None:
-        self.session.stop()
+        self.session.close()
