@@ -74,9 +74,8 @@ class Footers:
             # One row group's dictionary is as good as any's for a few values; many are other ones in each group.
             widest = max(d for d in told if d is not None)
             return min(widest if widest < 1000 else sum(d for d in told if d is not None), rows)
-        bounds = _bounds(kind, chunks)
-        width = _width(bounds) if bounds is not None else None
-        return None if width is None else min(width, rows)
+        values = width(_bounds(kind, chunks))
+        return None if values is None else min(values, rows)
 
     def _of(self, relation: Relation, name: str) -> tuple[_Chunk, ...]:
         """What each row group says of a column; nothing where one does not have it, or has two of that name."""
@@ -176,8 +175,27 @@ def _zoned(text: str, zoned: bool) -> dt.datetime | None:
     return moment if (moment.tzinfo is not None) == zoned else None
 
 
-def _width(bounds: Bounds) -> int | None:
+def bounds_of(table: Any, name: str, kind: str) -> Bounds | None:
+    """The bounds of a column of an Arrow table, of the DuckDB type `kind`."""
+    import pyarrow.compute
+
+    if kind not in _INTEGERS and kind != "DATE" and not kind.startswith(("DECIMAL", "TIMESTAMP")):
+        return None
+    found = pyarrow.compute.min_max(table.column(name)).as_py()
+    low, high = found["min"], found["max"]
+    if not all(value is None or type(value) in (int, Decimal, dt.date, dt.datetime) for value in (low, high)):
+        return None
+    return Bounds(_in_utc(low), _in_utc(high), table.column(name).null_count > 0)
+
+
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(dt.UTC) if isinstance(value, dt.datetime) and value.tzinfo is not None else value
+
+
+def width(bounds: Bounds | None) -> int | None:
     """How many values there are from bound to bound, of what is counted in whole steps."""
+    if bounds is None:
+        return None
     low, high = bounds.low, bounds.high
     if isinstance(low, int) and isinstance(high, int):
         return high - low + 1

@@ -23,6 +23,7 @@ from kpiengine.errors import DefinitionError, Problem, UsageError, choices, list
 from kpiengine.export import Exported, footer_of, refuse_overlap
 from kpiengine.hide import hidden
 from kpiengine.model import Model, ModelStatistics
+from kpiengine.passes import Context, passed, takes_for_granted
 from kpiengine.plan import Plan, make_plan
 from kpiengine.plan.targets import target_sources
 from kpiengine.plugins import PluginInfo, Plugins, installed
@@ -41,6 +42,7 @@ from kpiengine.spec import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow
     from typing_extensions import Unpack
 
     from kpiengine.metrictest import TestResult
@@ -230,8 +232,14 @@ class Project:
         """The plan for the engine, or another dialect; an empty one: for any, whatever stands in sources' places."""
         model = self.model.with_parameters(query.parameters) if query.parameters else self.model
         spoken = self._runner.dialect if dialect is None else dialect
-        known = ModelStatistics(model) if spoken else None
-        return make_plan(model, query, self._runner.rows_for_a_plan, known, spoken)
+        known = ModelStatistics(model)
+        chosen = os.environ.get("KPI_PASSES", "")
+        context = Context(known, known.type_of, self.calendar, spoken, takes_for_granted(chosen))
+
+        def collect(plan: Plan) -> pyarrow.Table:
+            return self._runner.rows_for_a_plan(passed(plan, context, chosen))
+
+        return passed(make_plan(model, query, collect, known if spoken else None, spoken), context, chosen)
 
     # -- exports
 

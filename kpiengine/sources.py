@@ -26,7 +26,7 @@ from kpiengine.connector import (
 from kpiengine.duck import DuckSession, empty, plain_reason
 from kpiengine.elsewhere import Elsewhere, engine_table
 from kpiengine.errors import DataError, DefinitionError, KpiError, Problem
-from kpiengine.footers import Footers
+from kpiengine.footers import Footers, bounds_of, width
 from kpiengine.functions import REFUSED_FUNCTIONS, function_name
 from kpiengine.model import Model, Source
 from kpiengine.model.source import quoted
@@ -146,16 +146,33 @@ class Sources:
         return self.session.query_columns(query)
 
     def rows(self, source: SourceSpec) -> int | None:
-        """How many rows the files of a source say that they have."""
+        """How many rows the files of a source say that they have, or an Arrow table has."""
+        table = self._table(source.name)
+        if table is not None:
+            return int(table.num_rows)
         return self.footers.rows(self.relation(source.name))
 
     def bounds(self, source: SourceSpec, column: str) -> Bounds | None:
-        """What the files of a source say of a raw column's values."""
+        """What the files of a source say of a raw column's values; those of an Arrow table are looked at."""
+        table = self._table(source.name)
+        if table is not None:
+            return bounds_of(table, column, self.schema(source)[column])
         return self.footers.bounds(self.relation(source.name), column, self.schema(source)[column])
 
     def distinct(self, source: SourceSpec, column: str) -> int | None:
         """About how many values of a raw column the files of a source say that there are."""
+        if self._table(source.name) is not None:
+            return width(self.bounds(source, column))
         return self.footers.distinct(self.relation(source.name), column, self.schema(source)[column])
+
+    def _table(self, name: str) -> Any | None:
+        """The Arrow table that stands in a source's place, and stays what it is."""
+        value = self._bound.get(name)
+        return (
+            value
+            if value is not None and type(value).__module__ == "pyarrow.lib" and hasattr(value, "num_rows")
+            else None
+        )
 
     # -- relations
 

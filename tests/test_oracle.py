@@ -16,6 +16,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import kpiengine
+from kpiengine.passes import PASSES
 from kpiengine.testing import difference
 from kpiengine.testing.compare import rows_of
 
@@ -59,6 +60,8 @@ SOURCES: dict[str, dict[str, Any]] = {
     "regions": {"key": "region_id"},
 }
 World = dict[str, Table]
+FORMS = st.sampled_from(["none", "always", "always", *(f"always,{each.__name__}" for each in PASSES)])
+"""Plans as they are made, after all passes, and after each alone."""
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +240,13 @@ PLAIN = sorted([*ORDERS, *FILTERED])
 SEVERAL = sorted([*ORDERS, *FILTERED, *COSTS, *CUSTOMERS, *DERIVED])
 
 
-def agree(project: Project, world: World, question: Question) -> None:
+def agree(project: Project, world: World, question: Question, form: str) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KPI_PASSES", form)
+        compare(project, world, question)
+
+
+def compare(project: Project, world: World, question: Question) -> None:
     for name, table in world.items():
         schema = pa.schema(list(SCHEMAS[name].items()))
         project.bind(name, pa.Table.from_pylist(table.rows, schema=schema))
@@ -263,43 +272,44 @@ def agree(project: Project, world: World, question: Question) -> None:
     assert differs is None, f"{differs}\n{result.sql}"
 
 
-@settings(max_examples=100)
-@given(worlds(), questions(PLAIN, st.one_of(st.none(), PERIODS)))
-def test_one_source(project: Project, world: World, question: Question) -> None:
-    agree(project, world, question)
+@settings(max_examples=150)
+@given(worlds(), questions(PLAIN, st.one_of(st.none(), PERIODS)), FORMS)
+def test_one_source(project: Project, world: World, question: Question, form: str) -> None:
+    agree(project, world, question, form)
 
 
-@settings(max_examples=100)
-@given(worlds(), questions(SEVERAL, st.one_of(st.none(), PERIODS)))
-def test_several_sources(project: Project, world: World, question: Question) -> None:
-    agree(project, world, question)
+@settings(max_examples=150)
+@given(worlds(), questions(SEVERAL, st.one_of(st.none(), PERIODS)), FORMS)
+def test_several_sources(project: Project, world: World, question: Question, form: str) -> None:
+    agree(project, world, question, form)
 
 
-@settings(max_examples=120)
-@given(worlds(), questions(sorted(AROUND), st.just("month")))
-def test_time_functions_by_month(project: Project, world: World, question: Question) -> None:
-    agree(project, world, question)
+@settings(max_examples=150)
+@given(worlds(), questions(sorted(AROUND), st.just("month")), FORMS)
+def test_time_functions_by_month(project: Project, world: World, question: Question, form: str) -> None:
+    agree(project, world, question, form)
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(
     worlds(),
     questions(
         sorted(n for n in AROUND if n.startswith(("running", "ytd", "trailing", "closing_", "qtd"))),
         st.sampled_from(["day", "week"]),
     ),
+    FORMS,
 )
-def test_time_functions_by_day_and_week(project: Project, world: World, question: Question) -> None:
-    agree(project, world, question)
+def test_time_functions_by_day_and_week(project: Project, world: World, question: Question, form: str) -> None:
+    agree(project, world, question, form)
 
 
 SATURDAY = 5
 
 
-@settings(max_examples=40)
-@given(worlds(), questions(sorted(AROUND), st.just("week"), SATURDAY))
-def test_weeks_that_start_on_saturday(saturday_project: Project, world: World, question: Question) -> None:
-    agree(saturday_project, world, question)
+@settings(max_examples=60)
+@given(worlds(), questions(sorted(AROUND), st.just("week"), SATURDAY), FORMS)
+def test_weeks_that_start_on_saturday(saturday_project: Project, world: World, question: Question, form: str) -> None:
+    agree(saturday_project, world, question, form)
 
 
 def test_the_oracle_itself() -> None:

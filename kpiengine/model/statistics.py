@@ -34,6 +34,11 @@ class ModelStatistics:
         found = self._raw(source, column)
         return None if found is None else self.model.catalog.distinct(*found)
 
+    def type_of(self, source: str, column: str) -> str | None:
+        """The DuckDB type of a column."""
+        found = self.model.source(source).find(column) if source in self.model.spec.sources else None
+        return None if found is None else found.type
+
     def _raw(self, source: str, column: str) -> tuple[SourceSpec, str] | None:
         if source not in self.model.spec.sources:
             return None

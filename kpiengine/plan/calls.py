@@ -13,7 +13,7 @@ from sqlglot import exp
 from kpiengine.errors import Problem
 from kpiengine.functions import PER, function_name
 from kpiengine.model import TypeFault
-from kpiengine.plan.expressions import all_of, column
+from kpiengine.plan.expressions import all_of, column, with_filter
 from kpiengine.plan.frames import Measure
 from kpiengine.plan.rows import Rows
 from kpiengine.sqltext import Sql
@@ -111,6 +111,7 @@ class _Binder:
         if self.problems:
             return BoundCall(exp.null(), "NULL")
         try:
+            tree = _counted_rows(tree)
             tree = self._conditions_as_numbers(tree, types)
             tree = self._in_double(tree, types)
             kind = self._type(tree, types)
@@ -146,6 +147,21 @@ class _Binder:
 
     def problem(self, message: str, node: exp.Expr) -> None:
         self.problems.append(self.measure.call.problem(f"{self.what}: {message}", node))
+
+
+def _counted_rows(tree: exp.Expr) -> exp.Expr:
+    """count_if(c) → count(*) filter (where c), which is 0 and not NULL where there is no row, on every engine."""
+
+    def counted(node: exp.Expr) -> exp.Expr:
+        if not isinstance(node, exp.CountIf):
+            return node
+        return with_filter(exp.Count(this=exp.Star()), [node.this])
+
+    def flat(node: exp.Expr) -> exp.Expr:
+        twice = isinstance(node, exp.Filter) and isinstance(node.this, exp.Filter)
+        return with_filter(node.this, [node.expression.this]) if twice else node
+
+    return tree.copy().transform(counted).transform(flat)
 
 
 def _inside(node: exp.Expr, others: list[exp.Anonymous]) -> bool:

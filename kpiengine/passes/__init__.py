@@ -1,0 +1,54 @@
+"""Plan → a plan that gives the same rows for less work.
+
+One pass per module, a function of the same name, in the order of `PASSES`. A pass changes a plan where its rule says
+that it pays; on few rows, or where nothing is known of them, a plan stays as it is. `KPI_PASSES` chooses among them:
+`all`, `none`, names, or `-name` for all but that; `always` takes what pays for granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kpiengine.errors import UsageError, choices
+from kpiengine.passes.context import Context
+from kpiengine.passes.fold import fold
+from kpiengine.plan import Plan
+
+Pass = Callable[[Plan, Context], Plan]
+
+PASSES: tuple[Pass, ...] = (fold,)
+DIALECT = "duckdb"
+
+
+def passed(plan: Plan, context: Context, chosen: str = "all") -> Plan:
+    """The plan after all passes that `chosen` (the text of KPI_PASSES) leaves. UsageError for an unknown name."""
+    if context.dialect != DIALECT:
+        return plan
+    for each in _chosen(chosen):
+        plan = each(plan, context)
+    return plan
+
+
+def takes_for_granted(chosen: str) -> bool:
+    """Whether `chosen` says `always`."""
+    return "always" in _words(chosen)
+
+
+def _words(chosen: str) -> list[str]:
+    return [word for word in chosen.replace(",", " ").lower().split() if word]
+
+
+def _chosen(chosen: str) -> tuple[Pass, ...]:
+    names = {each.__name__: each for each in PASSES}
+    words = [word for word in _words(chosen) if word != "always"]
+    unknown = [w for w in words if w.lstrip("-") not in names and w not in ("all", "none")]
+    if unknown:
+        raise UsageError(f'KPI_PASSES: there is no pass "{unknown[0]}"; there are: {choices(unknown[0], names)}')
+    without = {w.lstrip("-") for w in words if w.startswith("-")}
+    kept = {w for w in words if w in names}
+    if "none" in words:
+        return tuple(names[n] for n in names if n in kept)
+    return tuple(each for name, each in names.items() if name not in without and (not kept or name in kept))
+
+
+__all__ = ["PASSES", "Context", "passed", "takes_for_granted"]

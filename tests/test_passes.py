@@ -1,0 +1,170 @@
+"""Passes over plans: when each pays, and rows that would show it wrong. That results stay is tests/test_oracle.py's."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+import kpiengine
+from kpiengine.errors import DataError, UsageError
+from kpiengine.passes import PASSES
+from kpiengine.project import Project
+from kpiengine.testing.compare import rows_of
+
+SCHEMA = pa.schema(
+    {
+        "customer_id": pa.int64(),
+        "status": pa.string(),
+        "amount": pa.decimal128(12, 2),
+        "quantity": pa.int64(),
+        "price": pa.float64(),
+        "at": pa.timestamp("us"),
+        "until": pa.date32(),
+    }
+)
+METRICS = {
+    "rows": "count(*)",
+    "paid_rows": "count(*) where status = 'paid'",
+    "paid": "sum(amount) where status = 'paid'",
+    "open": "sum(amount) where status = 'open'",
+    "large": "count(*) where status = 'paid' and until >= date '2026-02-01'",
+    "statuses": "count(status)",
+    "first_status": "min(status)",
+    "most": "max(amount) where status <> 'open'",
+    "pieces": "sum(quantity)",
+    "mean_pieces": "avg(quantity) where status = 'paid'",
+    "mean_price": "avg(price)",
+    "latest": "max(until)",
+    "middle": "median(quantity)",
+    "span": "count(distinct until)",
+    "either": "count_if(status = 'paid' or quantity > 2)",
+    "buyers": "count(distinct customer_id)",
+    "payers": "count(distinct customer_id) where status = 'paid'",
+}
+Row = tuple[Any, ...]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    customers = "{from: customers.csv, key: id}"
+    spec = "sources:\n  t: {from: t.parquet, time: at, joins: {customers: customer_id}}\n  customers: " + customers
+    (tmp_path / "kpi.yaml").write_text(spec + "\n", encoding="utf-8")
+    (tmp_path / "customers.csv").write_text("id,city\n1,A\n2,B\n3,A\n", encoding="utf-8")
+    pa.parquet.write_table(SCHEMA.empty_table(), tmp_path / "t.parquet")
+    (tmp_path / "metrics").mkdir()
+    metrics = {name: {"source": "t", "formula": formula} for name, formula in METRICS.items()}
+    (tmp_path / "metrics" / "all.yaml").write_text(yaml.safe_dump({"metrics": metrics}), encoding="utf-8")
+    monkeypatch.setenv("KPI_PASSES", "always")
+    with kpiengine.open(tmp_path) as found:
+        yield found
+
+
+def bound(project: Project, *rows: Row) -> Project:
+    made = [dict(zip(SCHEMA.names, row, strict=True)) for row in rows]
+    project.bind("t", pa.Table.from_pylist(made, schema=SCHEMA))
+    return project
+
+
+def at(day: str, hour: int = 12) -> dt.datetime:
+    return dt.datetime.fromisoformat(day) + dt.timedelta(hours=hour)
+
+
+ROWS: list[Row] = [
+    (1, "paid", Decimal("10.00"), 1, 0.5, at("2026-01-31"), dt.date(2026, 2, 1)),
+    (1, "paid", Decimal("-3.50"), None, 1.5, at("2026-01-01", 0), dt.date(2026, 2, 3)),
+    (2, "open", Decimal("7.25"), 4, None, at("2026-02-01", 0), None),
+    (2, None, None, 3, 2.5, at("2026-02-28", 23), dt.date(2027, 3, 1)),
+    (9, "paid", Decimal("20.00"), 2, 0.25, at("2026-02-28", 23), dt.date(2026, 1, 1)),
+    (None, "open", Decimal("1.00"), -7, 0.125, None, dt.date(2026, 1, 1)),
+]
+FOLDED = ["rows", "paid_rows", "paid", "open", "large", "statuses", "first_status", "most", "pieces", "mean_pieces",
+          "mean_price", "latest", "either"]  # fmt: skip
+
+
+@pytest.mark.parametrize("by", [["month"], ["month", "status"], ["customers.city"], "none", ["week", "until"]])
+@pytest.mark.parametrize("names", [FOLDED, ["rows", "middle", "paid"], ["span", "rows"]])
+@pytest.mark.parametrize("rows", [ROWS, []], ids=["rows", "none"])
+def test_values_and_types_stay(project, monkeypatch, names, by, rows):
+    bound(project, *rows)
+    answers = []
+    for chosen in ("always", "none"):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        answers.append(project.query(names, by=by).arrow())
+    passed, plain = answers
+    assert passed.schema == plain.schema
+    assert rows_of(passed) == rows_of(plain)
+
+
+def test_days_come_before_months_and_conditions_after_their_columns(project):
+    sql = bound(project, *ROWS).query(["paid", "open", "large"], by="month").sql
+    fine, coarse = sql.split("t_by_month AS")
+    assert 'CAST("at" AS DATE) AS day' in fine and "DATE_TRUNC" not in fine
+    assert "until >= CAST('2026-02-01' AS DATE)" in fine and "status = 'paid'" not in fine
+    assert "DATE_TRUNC('MONTH', day)" in coarse and "status = 'paid'" in coarse
+
+
+def test_several_levels_read_the_rows_once(project):
+    sql = bound(project, *ROWS).query(["paid"], by=["month", "status"], totals=True).sql
+    assert sql.count("FROM t_rows") == 1
+
+
+def test_a_count_of_no_row_is_zero_and_a_sum_is_null(project):
+    bound(project, ROWS[2])
+    answer = project.query(["paid_rows", "paid", "large", "mean_pieces", "either"], by="month").arrow()
+    assert answer.to_pylist() == [
+        {"month": dt.date(2026, 2, 1), "paid_rows": 0, "paid": None, "large": 0, "mean_pieces": None, "either": 1}
+    ]
+
+
+def test_a_sum_that_overflows_stays_an_error_and_parts_that_would_alone_do_not(project):
+    big = 2**62
+
+    def row(day: str, quantity: int) -> Row:
+        return (1, "paid", None, quantity, None, at(day), None)
+
+    fits = [row("2026-01-01", big), row("2026-01-01", big), row("2026-01-02", -big), row("2026-01-02", -big)]
+    assert bound(project, *fits).query("pieces", by="month").arrow().to_pylist()[0]["pieces"] == 0
+    with pytest.raises(DataError, match="out of the range of BIGINT"):
+        bound(project, *fits[:2]).query("pieces", by="month").arrow()
+
+
+def test_few_rows_keep_their_plan(project, monkeypatch):
+    bound(project, *ROWS)
+    monkeypatch.setenv("KPI_PASSES", "none")
+    plain = project.query(list(METRICS), by="month").sql
+    monkeypatch.delenv("KPI_PASSES")
+    assert project.query(list(METRICS), by="month").sql == plain
+
+
+def test_statements_for_other_tables_or_engines_keep_their_plan(project, monkeypatch):
+    bound(project, *ROWS)
+    passed = [project.sql("paid", by="month", tables={"t": "other"}), project.sql("paid", by="month", dialect="spark")]
+    monkeypatch.setenv("KPI_PASSES", "none")
+    plain = [project.sql("paid", by="month", tables={"t": "other"}), project.sql("paid", by="month", dialect="spark")]
+    assert passed == plain
+
+
+def test_passes_are_chosen_by_name(project, monkeypatch):
+    bound(project, *ROWS)
+
+    def sql(chosen: str) -> str:
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        return project.query(["paid", "open"], by="month").sql
+
+    plain = sql("none")
+    assert sql("always -fold") == plain
+    assert sql("always fold") == sql("always") != plain
+    assert sql("ALL") == sql("") == plain
+    with pytest.raises(UsageError, match='KPI_PASSES: there is no pass "folds"; there are: fold'):
+        sql("folds")
+
+
+def test_each_pass_is_a_module_with_a_function_of_its_name():
+    assert [each.__module__ for each in PASSES] == [f"kpiengine.passes.{each.__name__}" for each in PASSES]
