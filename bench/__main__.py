@@ -30,6 +30,12 @@ def main() -> None:
     fifty.add_argument("--pairs", type=int, default=5)
     fifty.add_argument("--threads", type=int, default=os.cpu_count())
 
+    others = commands.add_parser("others", help="polars, pandas and ClickHouse on the workloads that they can say")
+    others.add_argument("--data", type=Path, required=True)
+    others.add_argument("--only", nargs="+", metavar="WORKLOAD")
+    others.add_argument("--pairs", type=int, default=5)
+    others.add_argument("--threads", type=int, default=os.cpu_count())
+
     everything = commands.add_parser("all", help="everything at a small scale; fails where a bound is exceeded")
     everything.add_argument("--scale", type=float, default=0.1)
     everything.add_argument("--pairs", type=int, default=5)
@@ -55,6 +61,10 @@ def _do(given: argparse.Namespace) -> None:
         from bench.fifty import fifty
 
         fifty(given.data, given.pairs, given.threads)
+    if given.command == "others":
+        from bench.others.run import others
+
+        others(given.data, given.only, given.pairs, given.threads)
     if given.command == "startup":
         from bench.startup import starts
 

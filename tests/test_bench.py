@@ -73,6 +73,23 @@ def test_tables_are_the_same_on_every_run(data: Path, tmp_path: Path, monkeypatc
         )
 
 
+@pytest.mark.parametrize("library", ["polars", "pandas", "chdb"])
+def test_others_give_the_experts_answers(library: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from importlib import import_module
+
+    from bench.compare import difference
+    from bench.run import chosen
+    from bench.sides import Expert
+
+    form, expert = import_module(f"bench.others.with_{library}"), Expert(data, 1)
+    told = {
+        one.name: difference(form.answer(one.name, data), expert.arrow(one.expert), one.keys)
+        for one in chosen(list(form.FORMS))
+    }
+    assert {name: text for name, text in told.items() if text} == {}
+
+
 def test_a_ratio_is_beyond_its_bound_only_when_its_noise_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)
     from bench.bounds import beyond

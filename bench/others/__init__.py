@@ -1,0 +1,1 @@
+"""What a user would pick instead: the same questions, put to polars, pandas and ClickHouse (chDB)."""
