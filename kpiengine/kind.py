@@ -141,6 +141,9 @@ class KindContext:
     collect: Callable[[Sequence[Cte | Rows]], pyarrow.Table] | None = None
     day: Callable[[str], exp.Expr] = exp.column
     """`day("time")` is the calendar day (DATE) of that input in the project's time zone."""
+    period: Callable[[str, exp.Expr], exp.Expr | None] = lambda _name, _time: None
+    """`period("month", moment)`: that column of `by` for a moment (the time axis's value, or a TIMESTAMP where that has
+    no zone), None where it is no period of the time axis."""
     bounds: Callable[[str], Bounds | None] = lambda _: None
     """`bounds("time")`: from where to where that input's values are proven to lie (see `kpiengine.statistics`), None
     where that is not known. A form that stands on it has to fail on a value outside of it, and never be wrong."""

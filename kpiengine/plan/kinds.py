@@ -16,7 +16,7 @@ from kpiengine.model import Column, Model, TypeFault
 from kpiengine.model.model import KindTableName
 from kpiengine.model.source import quoted
 from kpiengine.plan.dimensions import Dimension
-from kpiengine.plan.expressions import column, day_of
+from kpiengine.plan.expressions import column, day_of, period_of
 from kpiengine.plan.rows import Rows
 from kpiengine.plan.scans import KindTableStep, Workspace
 from kpiengine.plan.steps import Given, Named, Output, OutputColumn, Plan, Select
@@ -118,6 +118,7 @@ class KindBinder:
             by=tuple(d.name for d in by), as_of=as_of, table=table.table, entity=entity_name(kind, options),
             collect=lambda ctes: self._collected(table, by, ctes, space.as_of),
             day=lambda c: day_of(column(c), types.get(c, "DATE"), self.timezone),
+            period=lambda c, time: self._period(c, time, by, _axis(columns, kind, options), types),
             bounds=lambda c: _bounds(rows, columns, c), row_count=self.known.rows(rows.source.name),
             dialect=self.dialect,
         )  # fmt: skip
@@ -135,6 +136,15 @@ class KindBinder:
             made.order,
             entity_name(kind, options),
         )
+
+    def _period(
+        self, name: str, time: exp.Expr, by: Sequence[Dimension], axis: str | None, types: Mapping[str, str]
+    ) -> exp.Expr | None:
+        unit = next((d.unit for d in by if d.name == name), "")
+        if not unit or axis is None:
+            return None
+        kind = types[axis] if "ZONE" in types[axis] else "TIMESTAMP"
+        return period_of(time, kind, unit, self.timezone, self.model.calendar)
 
     def _inputs(
         self, space: Workspace, metric: MetricSpec, kind: Kind, options: Mapping[str, Any], by: Sequence[Dimension]
@@ -212,6 +222,12 @@ def _with_as_of(rows: Rows, axis: str | None, day: dt.date | None) -> list[exp.E
         return rows.as_of_filters(axis)
     finally:
         space.as_of = before
+
+
+def _axis(columns: Sequence[Named], kind: Kind, options: Mapping[str, Any]) -> str | None:
+    """The input that is the time axis, where it is a column: else a period is cut from the source's own time."""
+    made = next((c for c in columns if c.name == kind.time(options)), None)
+    return made.name if made is not None and isinstance(made.expression, exp.Column) else None
 
 
 def _bounds(rows: Rows, columns: Sequence[Named], name: str) -> Bounds | None:

@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from kpiengine_plugins.funnel import register_kinds
 from kpiengine_plugins.funnel.kind import Funnel
 from kpiengine_plugins.funnel.steps import parse_steps
+
+from .conftest import compiled, statement
 
 OPTIONS = {"entity": "lead_id", "time": "entered_at", "stage": "stage"}
 FIRST = dt.datetime(2024, 1, 30, 12)
@@ -133,13 +136,15 @@ def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
         )
 
 
-def prove(run: Any, rows: list[Event], steps: list[str], window: str | None, order: str, by: bool) -> None:
+def prove(
+    run: Any, rows: list[Event], steps: list[str], window: str | None, order: str, by: bool, kind: str = "BIGINT"
+) -> None:
     """Both tables are what the search finds. A step is a stage, or one of FLAGS, which are conditions in SQL."""
     given_steps = [{f"is {step}": f"{step} > 0"} if step in FLAGS else step for step in steps]
     names = [f"is {step}" if step in FLAGS else step for step in steps]
     options = OPTIONS | {"steps": given_steps, "window": window, "order": order}
     inputs = {f"step_{steps.index(flag) + 1}": flag for flag in FLAGS if flag in steps}
-    types = {"entity": "BIGINT", "time": "TIMESTAMP", "stage": "VARCHAR", "channel": "VARCHAR"}
+    types = {"entity": kind, "time": "TIMESTAMP", "stage": "VARCHAR", "channel": "VARCHAR"}
     types |= dict.fromkeys(inputs, "BOOLEAN")
     rows = [row | {name: row.get(flag) for name, flag in inputs.items()} for row in rows]
     context = {"by": ("channel",) if by else (), "entity": "lead_id"}
@@ -206,6 +211,63 @@ windows = st.sampled_from(WINDOWS)
 @example(case=(line((3, "a"), (6, "b")), ["a", "b"]), window="1 month", by=False)
 def test_ordered_funnel_is_what_a_search_finds(run_kind, case, window, by):
     prove(run_kind, *case, window, "ordered", by)
+
+
+OLD_AND_LATE = [dt.datetime(1, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59, 999999), dt.datetime(9998, 12, 31)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    events=st.lists(
+        st.fixed_dictionaries(
+            {
+                "entity": st.sampled_from([0, 1, 2, None]),
+                "time": st.sampled_from([*INSTANTS[:3], *OLD_AND_LATE, None]),
+                "stage": st.sampled_from(["a", "b", "c", None]),
+                "channel": st.sampled_from(["x", "y", None]),
+            }
+        ),
+        max_size=10,
+    ),
+    entities=st.sampled_from(
+        [
+            ("BIGINT", [-(2**63), -1, 2**63 - 1]),
+            ("UTINYINT", [0, 1, 255]),
+            ("DOUBLE", [-1e300, -0.5, 0.0]),
+            ("VARCHAR", ["", "A", "é"]),
+            ("DATE", list(map(dt.datetime.date, OLD_AND_LATE))),
+        ]
+    ),
+    window=windows,
+    by=st.booleans(),
+)
+def test_entities_of_any_type_and_times_long_ago(run_kind, events, entities, window, by):
+    kind, values = entities
+    rows = [e | {"entity": None if e["entity"] is None else values[e["entity"]]} for e in events]
+    prove(run_kind, rows, ["a", "b", "c"], window, "ordered", by, kind)
+
+
+@pytest.mark.parametrize("window", [None, "2 days", "1 month"])
+@pytest.mark.parametrize("entity", ["(n * n) % 5003", "'e' || (n * n) % 5003", "n % 2"])
+def test_many_rows_stream_as_they_are_partitioned(window, entity):
+    """Rows of many batches, on several threads: what streams through them gives what partitions give."""
+    connection = duckdb.connect(config={"threads": 4})
+    connection.execute(
+        "CREATE TABLE given AS SELECT CASE WHEN n % 97 > 0 THEN entity END AS entity,"
+        " CAST('2024-01-01' AS TIMESTAMP) + to_seconds(hash(n) % 20000000) AS time,"
+        " substr('abcx', CAST(1 + hash(n + 1000000) % 4 AS INTEGER), 1) AS stage, hash(n + 2000000) % 3 AS channel"
+        f" FROM (SELECT range AS n, {entity.replace('n', 'range')} AS entity FROM range(60000))"
+    )
+    types = {"entity": "VARCHAR", "time": "TIMESTAMP", "stage": "VARCHAR", "channel": "BIGINT"}
+    options = OPTIONS | {"steps": ["a", "b", "c"], "window": window}
+    tables = []
+    for dialect in ("duckdb", ""):
+        context = {"entity": "lead_id", "table": "members", "by": ("channel",), "dialect": dialect}
+        made, _ = compiled(Funnel, types, options, **context)
+        tables.append(connection.execute(statement(made).sql("duckdb")).fetchall())
+    assert tables[0] == tables[1]
+    assert {row[1] for row in tables[0]} >= ({3} if entity == "n % 2" else {1, 2, 3})
+    connection.close()
 
 
 @settings(deadline=None, max_examples=100)

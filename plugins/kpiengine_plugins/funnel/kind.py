@@ -98,7 +98,8 @@ class Funnel(Kind):
         made, first_event = _chains(work)
         chains = work.name("chains")
         if context.by:
-            made += results.grouped(work, first_event(work), by_moments=first_event is moments.first_event)
+            test = None if first_event is None else first_event(work)
+            made += results.grouped(work, test, by_moments=first_event is moments.first_event)
             chains = work.name("grouped")
         in_members = context.table == "members"
         made += results.members(work, chains) if in_members else results.summary(work, chains)
@@ -107,14 +108,17 @@ class Funnel(Kind):
 
 
 def _chains(work: Work) -> tuple[list[Cte], Any]:
-    """The steps up to `chains` in the way that the funnel's order and steps ask for, and its test of first events."""
+    """The steps up to `chains` in the way that the funnel's order and steps ask for, and its test of first events.
+
+    There is none where the chains have the `by` columns already.
+    """
     order = work.context.options.get("order", "ordered")
     if order == "any":
         return unordered.chains(work), unordered.first_event
     if order == "strict":
         return strict.chains(work), moments.first_event
     if work.steps.one_step_each:
-        return ordered.chains(work), ordered.first_event
+        return ordered.chains(work), None
     return shared.chains(work), moments.first_event
 
 

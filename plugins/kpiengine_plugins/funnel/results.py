@@ -10,35 +10,42 @@ from kpiengine_plugins.funnel.work import Work, column, known, number, rank
 MICROSECONDS_A_DAY = 86_400_000_000
 
 
-def grouped(work: Work, first_event: exp.Expr, *, by_moments: bool) -> list[Cte]:
-    """`grouped`: the chains with the `by` columns of their first events.
+def grouped(work: Work, first_event: exp.Expr | None, *, by_moments: bool) -> list[Cte]:
+    """`grouped`: the chains with the `by` columns of their first events, which those have where no test is given.
 
     Where several events of one instant may each be the first, the one with the smallest values is taken, NULL being
     the largest, so that the order of rows does not matter. `by_moments` joins the instant's counts as `m`.
     """
-    same_entity = exp.EQ(this=column("entity", "e"), expression=column("entity", "c"))
-    same_moment = exp.EQ(this=column("moment", "e"), expression=column("time_1", "c"))
-    choice = rank([column("entity", "c")], [column(name, "e") for name in work.by])
-    ranked = (
-        exp.select(
-            column("entity", "c"),
-            *(column(time, "c") for time in work.times),
-            *(column(name, "e") for name in work.by),
-            choice.as_("choice"),
-        )
-        .from_(exp.to_table(work.name("chains")).as_("c"))
-        .join(exp.to_table(work.name("events")).as_("e"), on=exp.and_(same_entity, same_moment))
-        .where(first_event)
-    )
+    by = [work.periods[name].as_(name) if name in work.periods else column(name) for name in work.by]
+    query = exp.select(column("entity"), *map(column, work.times), *by)
+    if first_event is None or not work.carried:
+        return [work.step("grouped", query.from_(work.name("chains")))]
+    ranked = _ranked(work, first_event)
     if by_moments:
         here = exp.and_(
             exp.EQ(this=column("entity", "m"), expression=column("entity", "c")),
             exp.EQ(this=column("moment", "m"), expression=column("time_1", "c")),
         )
         ranked = ranked.join(exp.to_table(work.name("moments")).as_("m"), on=here)
-    query = exp.select(column("entity"), *map(column, work.times), *map(column, work.by))
     chosen = query.from_(ranked.subquery("ranked")).where(exp.EQ(this=column("choice"), expression=number(1)))
     return [work.step("grouped", chosen)]
+
+
+def _ranked(work: Work, first_event: exp.Expr) -> exp.Select:
+    same_entity = exp.EQ(this=column("entity", "e"), expression=column("entity", "c"))
+    same_moment = exp.EQ(this=column("moment", "e"), expression=column("time_1", "c"))
+    choice = rank([column("entity", "c")], [column(name, "e") for name in work.carried])
+    return (
+        exp.select(
+            column("entity", "c"),
+            *(column(time, "c") for time in work.times),
+            *(column(name, "e") for name in work.carried),
+            choice.as_("choice"),
+        )
+        .from_(exp.to_table(work.name("chains")).as_("c"))
+        .join(exp.to_table(work.name("events")).as_("e"), on=exp.and_(same_entity, same_moment))
+        .where(first_event)
+    )
 
 
 def _by_columns(work: Work) -> list[exp.Expr]:
@@ -48,12 +55,11 @@ def _by_columns(work: Work) -> list[exp.Expr]:
     ]
 
 
-def _days(step: int) -> exp.Expr:
-    """Fractional days from the step before."""
+def _days(step: int, mean: type[exp.Median] | type[exp.Avg]) -> exp.Expr:
+    """The median or the mean of fractional days from the step before."""
     later, earlier = (exp.UnixMicros(this=column(f"time_{place}")) for place in (step, step - 1))
-    return exp.Div(
-        this=exp.cast(exp.Sub(this=later, expression=earlier), "DOUBLE"), expression=number(MICROSECONDS_A_DAY)
-    )
+    microseconds = mean(this=exp.Sub(this=later, expression=earlier))
+    return exp.Div(this=exp.cast(microseconds, "DOUBLE"), expression=number(MICROSECONDS_A_DAY))
 
 
 def summary(work: Work, chains: str) -> list[Cte]:
@@ -61,8 +67,8 @@ def summary(work: Work, chains: str) -> list[Cte]:
     numbers = work.steps.numbers
     counts: list[exp.Expr] = [exp.Count(this=column(f"time_{step}")).as_(f"entities_{step}") for step in numbers]
     for step in numbers[1:]:
-        counts.append(exp.Median(this=_days(step)).as_(f"median_days_{step}"))
-        counts.append(exp.Avg(this=_days(step)).as_(f"mean_days_{step}"))
+        counts.append(_days(step, exp.Median).as_(f"median_days_{step}"))
+        counts.append(_days(step, exp.Avg).as_(f"mean_days_{step}"))
     counted = exp.select(*map(column, work.by), *counts).from_(chains)
     if work.by:
         counted = counted.group_by(*map(column, work.by))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlglot import exp
 
@@ -82,7 +83,7 @@ def over(
     return exp.Window(
         this=function,
         partition_by=list(partition),
-        order=exp.Order(expressions=ordered),
+        order=exp.Order(expressions=ordered) if ordered else None,
         spec=exp.WindowSpec(**frame) if frame else None,
     )
 
@@ -103,6 +104,26 @@ class Work:
     def by(self) -> tuple[str, ...]:
         """The names that the `by` columns have inside: `by_1`, …"""
         return tuple(f"by_{place}" for place in range(1, len(self.context.by) + 1))
+
+    @property
+    def carried(self) -> tuple[str, ...]:
+        """Those of the `by` columns that events have; the others are periods, and told by an event's time."""
+        return tuple(name for name in self.by if name not in self.periods)
+
+    @cached_property
+    def periods(self) -> Mapping[str, exp.Expr]:
+        """The `by` columns that are periods, cut from the chain's first time."""
+        found = {inside: self.context.period(name, column("time_1")) for inside, name in self._named_by}
+        return {inside: period for inside, period in found.items() if period is not None}
+
+    @property
+    def _named_by(self) -> Iterable[tuple[str, str]]:
+        return zip(self.by, self.context.by, strict=True)
+
+    @property
+    def streams(self) -> bool:
+        """Whether windows without an order go through rows in the order in which these come, as in DuckDB."""
+        return self.context.dialect == "duckdb"
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -136,11 +157,11 @@ class Work:
         return self.steps.conditions[self.steps.ask(step) - 1].tree(self.context.types)
 
     def events(self, *columns: exp.Expr) -> exp.Select:
-        """The input's rows that have an entity and a time, as `entity`, `moment`, the columns given, and `by_…`."""
+        """The input's rows that have an entity and a time, as `entity`, `moment`, the columns given, and `carried`."""
         time: exp.Expr = column("time")
         if not self._zoned and self.context.types.get("time", "TIMESTAMP").upper() != "TIMESTAMP":
             time = exp.cast(time, "TIMESTAMP", dialect="duckdb")
-        by = [exp.column(name, quoted=True).as_(inside) for name, inside in zip(self.context.by, self.by, strict=True)]
+        by = [exp.column(name, quoted=True).as_(inside) for inside, name in self._named_by if inside in self.carried]
         return (
             exp.select(column("entity"), time.as_("moment"), *columns, *by)
             .from_(self.context.rows)
