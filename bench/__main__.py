@@ -36,6 +36,12 @@ def main() -> None:
     others.add_argument("--pairs", type=int, default=5)
     others.add_argument("--threads", type=int, default=os.cpu_count())
 
+    scale = commands.add_parser("scale", help="time and memory over rows, metrics, dimensions, periods, projects")
+    scale.add_argument("--scales", type=float, nargs="+", default=[0.01, 0.1, 1], help="10 makes 100 million orders")
+    scale.add_argument("--middle", type=float, default=0.1, help="the scale of all but the growth over rows")
+    scale.add_argument("--times", type=int, default=3)
+    scale.add_argument("--threads", type=int, default=os.cpu_count())
+
     everything = commands.add_parser("all", help="everything at a small scale; fails where a bound is exceeded")
     everything.add_argument("--scale", type=float, default=0.1)
     everything.add_argument("--pairs", type=int, default=5)
@@ -65,6 +71,10 @@ def _do(given: argparse.Namespace) -> None:
         from bench.others.run import others
 
         others(given.data, given.only, given.pairs, given.threads)
+    if given.command == "scale":
+        from bench.scale import scale
+
+        scale(given.scales, given.middle, given.threads, given.times)
     if given.command == "startup":
         from bench.startup import starts
 

@@ -6,9 +6,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.compare import difference
 from bench.measure import Ratio, Took, geometric_mean, ratio, timed
+from bench.results import save
 from bench.sides import Expert, Ours
 from bench.workloads import WORKLOADS, Workload
 
@@ -66,7 +68,27 @@ def run(
         values = [m.wall.median for m in found if m.variant == (variant.passes or "")]
         print(f"geometric mean{' ' + variant.passes if variant.passes else ''}: {geometric_mean(values):.3f}")
         variant.close()
+    if names is None and not passes:
+        save("exports" if export else "run", [_row(m) for m in found], orders=_orders(expert), pairs=pairs)
     return found
+
+
+def _orders(expert: Expert) -> int:
+    return int(expert.connection.execute("SELECT count(*) FROM orders").fetchall()[0][0])
+
+
+def _row(measured: Measured) -> dict[str, Any]:
+    wall, cpu = measured.wall, measured.cpu
+    sides = {"expert_s": measured.expert, "ours_s": measured.ours, "compile_s": measured.compiled}
+    return {
+        "workload": measured.workload.name,
+        "about": measured.workload.about,
+        "ratio": wall.median,
+        "low": wall.low,
+        "high": wall.high,
+        "cpu": cpu.median,
+        **{name: statistics.median(t.wall for t in took) if took else None for name, took in sides.items()},
+    }
 
 
 def _pairs(workload: Workload, expert: Expert, variants: Sequence[Ours], pairs: int) -> list[Measured]:

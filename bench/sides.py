@@ -42,16 +42,19 @@ class Expert:
 class Ours:
     """The project, opened; `passes` is what KPI_PASSES says while it plans (None: as it is)."""
 
-    def __init__(self, data: Path, threads: int, passes: str | None) -> None:
+    def __init__(
+        self, data: Path, threads: int, passes: str | None, memory: str | None = None, project: Path | None = None
+    ) -> None:
         self.variables = {
             "BENCH_DATA": str(data.resolve()),
             "BENCH_THREADS": str(threads),
+            "BENCH_MEMORY": memory,
             "KPI_CACHE": str(BUILD / "cache"),
             "KPI_PASSES": passes,
         }
         self.passes = passes
         with environment(**self.variables):
-            self.project = kpiengine.open(HERE / "project")
+            self.project = kpiengine.open(project or HERE / "project")
 
     def query(self, workload: Workload) -> tuple[Took, Result]:
         """A query, compiled and not run."""

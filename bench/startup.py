@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Ratio, Took, ratio
+from bench.results import save
 from bench.venvs import runtime
 from bench.workloads import HERE
 
@@ -64,6 +65,12 @@ def starts(data: Path, turns: int = 11) -> list[Start]:
                 flush=True,
             )
             found.append(shown)
+    rows = [
+        {"start": s.name, "ratio": s.wall.median, "low": s.wall.low, "high": s.wall.high, "cpu": s.cpu.median,
+         "ms": 1000 * s.seconds, "floor_ms": 1000 * s.floor}
+        for s in found
+    ]  # fmt: skip
+    save("startup", rows, turns=turns)
     return found
 
 

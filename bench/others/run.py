@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.compare import difference
 from bench.measure import Ratio, Took, ratio, timed
+from bench.results import save
 from bench.run import Different, chosen
 from bench.sides import Ours
 from bench.workloads import Workload
@@ -32,6 +33,12 @@ def others(
                 continue
             found[workload.name, library] = _pair(workload, library, form, ours, data, pairs)
     ours.close()
+    if names is None:
+        rows = [
+            {"workload": w, "library": lib, "ratio": r.median, "low": r.low, "high": r.high}
+            for (w, lib), r in found.items()
+        ]
+        save("others", rows, pairs=pairs)
     return found
 
 
