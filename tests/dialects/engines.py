@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet
 
 Run = Callable[[str], pa.Table]
 
@@ -35,3 +37,31 @@ def _with_decimals(table: pa.Table) -> pa.Table:
             values = pa.array([None if t is None else Decimal(t) for t in texts])
             table = table.set_column(place, field.name, values)
     return table
+
+
+@contextmanager
+def clickhouse(folder: Path, rows: pa.Table) -> Iterator[Run]:
+    """ClickHouse inside this process."""
+    from chdb.session import Session
+
+    session = Session()
+    pyarrow.parquet.write_table(rows, folder / "rows.parquet")
+    session.query(f"CREATE OR REPLACE VIEW given_rows AS SELECT * FROM file('{folder}/rows.parquet', 'Parquet')")
+    yield lambda sql: _with_texts(session.query(sql, "ArrowTable"))
+    session.close()
+
+
+def _with_texts(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_binary(field.type):
+            table = table.set_column(place, field.name, table[place].cast(pa.string()))
+    return table
+
+
+def datafusion(rows: pa.Table) -> Run:
+    """DataFusion inside this process."""
+    from datafusion import SessionContext
+
+    context = SessionContext()
+    context.register_record_batches("given_rows", [rows.to_batches()])
+    return lambda sql: context.sql(sql).to_arrow_table()

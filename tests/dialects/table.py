@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -51,6 +52,7 @@ _READ = {
 }
 
 
+@lru_cache(maxsize=1)
 def rows() -> pa.Table:
     """The rows; `tz` is `ts` taken for UTC."""
     made = {}

@@ -61,13 +61,24 @@ def on_postgres(postgres_url: str) -> Iterator[Run]:
         yield run
 
 
+@pytest.fixture(scope="session")
+def on_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with engines.clickhouse(tmp_path_factory.mktemp("clickhouse"), rows()) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
+def on_datafusion() -> Run:
+    return engines.datafusion(rows())
+
+
 CASES = [
     (text, refuses, of_group) for of_group, told in ((False, ROWS), (True, GROUPS)) for text, refuses in told.items()
 ]
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("dialect", ["postgres"])
+@pytest.mark.parametrize("dialect", ["postgres", "clickhouse", "datafusion"])
 @pytest.mark.parametrize(("text", "refuses", "of_group"), CASES, ids=[case[0] for case in CASES])
 def test_same_or_refused(
     text: str, refuses: str, of_group: bool, dialect: str, on_duckdb: Run, request: pytest.FixtureRequest

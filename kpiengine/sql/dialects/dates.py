@@ -105,3 +105,10 @@ def no_intervals(node: exp.Sub) -> exp.Expr:
     if family(node.this).startswith("timestamp") and family(node.expression) in ("timestamp", "timestamptz", "date"):
         raise Unsayable("the time between two moments: say in which unit, as date_diff('hour', start, end)")
     return node
+
+
+def last_of_month(first: exp.Expr) -> exp.Expr:
+    """The last day of the month that begins at `first`."""
+    following = exp.Add(this=first, expression=exp.Interval(this=exp.Literal.string("1"), unit=exp.var("MONTH")))
+    day = exp.Interval(this=exp.Literal.string("1"), unit=exp.var("DAY"))
+    return exp.cast(exp.Sub(this=following, expression=day), "DATE")

@@ -15,6 +15,9 @@ from sqlglot import exp
 Columns = Mapping[str, str]
 Tables = Mapping[str, Columns]
 
+MOMENTS = frozenset({exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.DATETIME})
+"""sqlglot's types that are all DuckDB's TIMESTAMP."""
+
 _MARK = "family"
 _COLUMNS = "columns"
 

@@ -1,6 +1,8 @@
-"""FILTER over aggregates that a dialect writes as several."""
+"""FILTER and OVER behind what a dialect writes as an expression over aggregates: they belong to those."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from sqlglot import exp
 
@@ -15,27 +17,45 @@ def aggregate(node: exp.Expr) -> exp.Expr:
 
 
 def filter_moved_in(node: exp.Filter) -> exp.Expr:
-    """An expression over aggregates with FILTER → the expression with the FILTER at each aggregate in it."""
-    if _is_call(node.this):
-        return node
+    """FILTER at each aggregate of an expression, beside what filters that already."""
     condition = node.expression.this
-    inner: exp.Expr = node.this.copy()
-    for inside in [n for n in inner.walk() if _is_call(n) and not _within_call(n)]:
-        if isinstance(inside, exp.Filter):
-            both = exp.and_(inside.expression.this.copy(), condition.copy())
-            inside.set("expression", exp.Where(this=both))
-        else:
-            filtered = exp.Filter(this=inside.copy(), expression=exp.Where(this=condition.copy()))
-            if inside is inner:
-                return filtered
-            inside.replace(filtered)
-    return inner
+
+    def filtered(call: exp.Expr) -> exp.Expr:
+        if isinstance(call, exp.Filter):
+            both = exp.and_(call.expression.this.copy(), condition.copy())
+            return exp.Filter(this=call.this, expression=exp.Where(this=both))
+        return exp.Filter(this=call, expression=exp.Where(this=condition.copy()))
+
+    return _at_calls(node.this, filtered)
+
+
+def window_moved_in(node: exp.Window) -> exp.Expr:
+    """OVER at each aggregate of an expression."""
+    if not node.this.find(exp.Cast) or _is_call(node.this) or not any(map(_is_call, node.this.walk())):
+        return node
+    over = node.copy()
+
+    def windowed(call: exp.Expr) -> exp.Expr:
+        window = over.copy()
+        window.set("this", call)
+        return window
+
+    return _at_calls(node.this, windowed)
+
+
+def _at_calls(tree: exp.Expr, changed: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    root = tree.copy()
+    if _is_call(root):
+        return changed(root)
+    for call in [n for n in root.walk() if _is_call(n) and not _within_call(n)]:
+        call.replace(changed(call.copy()))
+    return root
 
 
 def _is_call(node: exp.Expr) -> bool:
     if isinstance(node, exp.WithinGroup | exp.Filter | exp.AggFunc):
         return True
-    return MADE in node.meta if node._meta else False
+    return bool(node._meta) and MADE in node.meta
 
 
 def _within_call(node: exp.Expr) -> bool:

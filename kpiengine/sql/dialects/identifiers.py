@@ -23,3 +23,15 @@ def names_within(most: int) -> Callable[[exp.Expr], exp.Expr]:
         return tree
 
     return names_shortened
+
+
+def names_quoted(words: frozenset[str]) -> Callable[[exp.Expr], exp.Expr]:
+    """A rewriting that quotes names which are words of an engine's own."""
+
+    def own_words_quoted(tree: exp.Expr) -> exp.Expr:
+        for node in tree.find_all(exp.Identifier):
+            if node.this.lower() in words:
+                node.set("quoted", True)
+        return tree
+
+    return own_words_quoted

@@ -54,6 +54,7 @@ def refuse_unknown(tree: exp.Expr, forms: Forms) -> None:
     """Raises Unsayable for the first expression that is neither the same everywhere nor among `forms`."""
     for node in tree.walk():
         key = key_of(node)
-        if key in SAME or key in forms or isinstance(node, _INSIDE):
+        in_from = isinstance(node, exp.GenerateSeries) and not isinstance(node.parent, exp.Explode)
+        if key in SAME or (key in forms and not in_from) or isinstance(node, _INSIDE):
             continue
         raise Unsayable(f"{told(node)}: nothing there is known to mean just the same")

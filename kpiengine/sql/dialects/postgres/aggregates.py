@@ -6,29 +6,32 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
-from kpiengine.sql.dialects.division import as_double
-from kpiengine.sql.dialects.families import family
-from kpiengine.sql.dialects.filters import filter_moved_in
-from kpiengine.sql.dialects.rewriting import Forms, Unsayable, not_null, number
+from kpiengine.sql.dialects.aggregates import (
+    count_if,
+    joined,
+    mean,
+    number_alone,
+    of_truth,
+    ordered,
+    share,
+    spread,
+)
+from kpiengine.sql.dialects.filters import filter_moved_in, window_moved_in
+from kpiengine.sql.dialects.rewriting import Forms, not_null, number
 
 
-def quantile(node: exp.Expr) -> exp.Expr:
+def quantile(node: exp.Median | exp.PercentileCont) -> exp.Expr:
     """median(x), quantile_cont(x, q): between values, of numbers alone."""
     if isinstance(node, exp.PercentileCont) and node.expression is None:  # within a WITHIN GROUP already
         return node
-    share = node.expression if isinstance(node, exp.PercentileCont) else number("0.5")
-    if family(node.this) not in ("int", "decimal", "double", ""):
-        raise Unsayable("of numbers alone")
-    if isinstance(share, exp.Array):
-        raise Unsayable("one quantile at a time")
-    return _within(exp.PercentileCont(this=share), as_double(node.this))
+    return _within(exp.PercentileCont(this=share(node)), number_alone(node.this))
 
 
 def discrete_quantile(node: exp.PercentileDisc) -> exp.Expr:
     """quantile_disc(x, q)."""
     if node.expression is None:
         return node
-    return _within(exp.PercentileDisc(this=node.expression), node.this)
+    return _within(exp.PercentileDisc(this=share(node)), node.this)
 
 
 def mode(node: exp.Mode) -> exp.Expr:
@@ -37,30 +40,24 @@ def mode(node: exp.Mode) -> exp.Expr:
 
 
 def _within(call: exp.Expr, value: exp.Expr) -> exp.Expr:
-    ordered = exp.Ordered(this=value)
-    return exp.WithinGroup(this=call, expression=exp.Order(expressions=[ordered]))
+    return exp.WithinGroup(this=call, expression=exp.Order(expressions=[exp.Ordered(this=value)]))
 
 
 def extreme(node: exp.ArgMax | exp.ArgMin) -> exp.Expr:
     """arg_max(x, y): x where y is greatest, of the rows that have both."""
-    ordered = exp.Ordered(this=node.expression, desc=isinstance(node, exp.ArgMax))
-    return _first(node.this, [ordered], [node.this, node.expression])
+    key = exp.Ordered(this=node.expression, desc=isinstance(node, exp.ArgMax))
+    return _first(node.this, [key], [node.this, node.expression])
 
 
-def picked(node: exp.First | exp.Last | exp.AnyValue) -> exp.Expr:
-    """first(x order by y), last(x order by y); any_value(x) is one that is not NULL."""
-    value = node.this
-    order = [o.copy() for o in value.expressions] if isinstance(value, exp.Order) else []
-    bare = value.this if isinstance(value, exp.Order) else value
-    if isinstance(node, exp.AnyValue):
-        return _first(bare, order, [bare])
-    if not order:
-        raise Unsayable("without an order it is any row's value: write first(x order by …), or any_value(x)")
-    if isinstance(node, exp.Last):
-        for key in order:
-            key.set("desc", not key.args.get("desc"))
-            key.set("nulls_first", not key.args.get("nulls_first"))
-    return _first(bare, order, [])
+def picked(node: exp.First | exp.Last) -> exp.Expr:
+    """first(x order by y), last(x order by y)."""
+    value, order = ordered(node)
+    return _first(value, order, [])
+
+
+def any_value(node: exp.AnyValue) -> exp.Expr:
+    """any_value(x): one that is not NULL."""
+    return _first(node.this, [], [node.this])
 
 
 def _first(value: exp.Expr, order: list[exp.Ordered], known: Iterable[exp.Expr]) -> exp.Expr:
@@ -72,43 +69,6 @@ def _first(value: exp.Expr, order: list[exp.Ordered], known: Iterable[exp.Expr])
     return exp.Bracket(this=exp.paren(found), expressions=[number(0)])
 
 
-def count_if(node: exp.CountIf) -> exp.Expr:
-    """count_if(condition), which is NULL in DuckDB where the condition always is."""
-    held = exp.case().when(node.this.copy(), number(1)).when(exp.Not(this=exp.paren(node.this)), number(0))
-    return exp.Sum(this=held)
-
-
-def of_truth(node: exp.Max | exp.Min) -> exp.Expr:
-    """The largest or smallest of truth values."""
-    if node.expressions or node.args.get("count"):
-        raise Unsayable("one value at a time")
-    if family(node.this) != "bool":
-        return node
-    return (exp.LogicalOr if isinstance(node, exp.Max) else exp.LogicalAnd)(this=node.this)
-
-
-def joined(node: exp.GroupConcat) -> exp.Expr:
-    """string_agg(x, separator order by y)."""
-    if not isinstance(node.this, exp.Order):
-        raise Unsayable("without an order it is not the same twice: string_agg(x, ',' order by x)")
-    return node
-
-
-def mean(node: exp.Avg) -> exp.Expr:
-    """avg(x) as a DOUBLE."""
-    value = node.this
-    if isinstance(value, exp.Distinct):
-        return exp.Avg(this=exp.Distinct(expressions=[as_double(e) for e in value.expressions]))
-    return exp.Avg(this=as_double(value))
-
-
-def spread(node: exp.Func) -> exp.Expr:
-    """Deviations and variances as a DOUBLE."""
-    if not isinstance(node.this, exp.Distinct):
-        node.set("this", as_double(node.this))
-    return node
-
-
 FORMS: Forms = {
     exp.Median: quantile,
     exp.PercentileCont: quantile,
@@ -118,7 +78,7 @@ FORMS: Forms = {
     exp.ArgMin: extreme,
     exp.First: picked,
     exp.Last: picked,
-    exp.AnyValue: picked,
+    exp.AnyValue: any_value,
     exp.CountIf: count_if,
     exp.Max: of_truth,
     exp.Min: of_truth,
@@ -134,4 +94,5 @@ FORMS: Forms = {
     exp.CovarPop: lambda node: node,
     exp.CovarSamp: lambda node: node,
     exp.Filter: filter_moved_in,
+    exp.Window: window_moved_in,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from kpiengine.sql.dialects.dates import differences, minutes_and_more, no_intervals, part_forms
+from kpiengine.sql.dialects.dates import differences, last_of_month, minutes_and_more, no_intervals, part_forms
 from kpiengine.sql.dialects.division import whole_numbers_alone
 from kpiengine.sql.dialects.families import family
 from kpiengine.sql.dialects.formats import written
@@ -88,9 +88,7 @@ def series_of_moments(tree: exp.Expr) -> exp.Expr:
 
 def last_day(node: exp.LastDay) -> exp.Expr:
     """last_day(day)."""
-    month: exp.Expr = exp.TimestampTrunc(this=_as_timestamp(node.this), unit=exp.var("MONTH"))
-    month = exp.Add(this=month, expression=exp.Interval(this=text("1"), unit=exp.var("MONTH")))
-    return exp.cast(exp.Sub(this=month, expression=exp.Interval(this=text("1"), unit=exp.var("DAY"))), "DATE")
+    return last_of_month(exp.TimestampTrunc(this=_as_timestamp(node.this), unit=exp.var("MONTH")))
 
 
 FORMS: Forms = {

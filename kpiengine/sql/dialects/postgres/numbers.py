@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
 from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.numbers import decimal_of_double, rounded
 from kpiengine.sql.dialects.rewriting import Forms, Unsayable, call, number, wrapped
 
 
@@ -21,27 +22,11 @@ def cast(node: exp.Cast) -> exp.Expr:
         return exp.cast(exp.cast(node.this, "INT"), node.to)
     if to == "bool" and inner in ("int", "decimal", "double"):
         return exp.paren(exp.NEQ(this=wrapped(node.this), expression=number(0)))
+    if to == "decimal" and inner == "double":
+        return decimal_of_double(node)
     if to == "text" and inner == "double":
         raise Unsayable("a DOUBLE is written differently as text (100.0, 100)")
     return node
-
-
-def rounded(node: exp.Round) -> exp.Expr:
-    """A DOUBLE is rounded half away from zero, where PostgreSQL rounds half to even and takes no digits."""
-    if family(node.this) in ("int", "decimal"):
-        return node
-    value = as_double(node.this)
-    digits = node.args.get("decimals")
-    if digits is None:
-        return _half_away(value)
-    power = exp.Pow(this=exp.cast(number(10), "DOUBLE"), expression=digits)
-    scaled = _half_away(exp.Mul(this=value, expression=power))
-    return exp.Div(this=scaled, expression=power.copy(), typed=True)
-
-
-def _half_away(value: exp.Expr) -> exp.Expr:
-    size = exp.Floor(this=exp.Add(this=exp.Abs(this=value.copy()), expression=exp.cast(number("0.5"), "DOUBLE")))
-    return exp.Mul(this=exp.Sign(this=value.copy()), expression=size)
 
 
 def logarithm(node: exp.Log) -> exp.Expr:

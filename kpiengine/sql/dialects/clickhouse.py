@@ -1,8 +1,0 @@
-"""ClickHouse."""
-
-from __future__ import annotations
-
-from kpiengine.sql.dialects.division import divided_in_double
-from kpiengine.sql.dialects.rewriting import Dialect
-
-DIALECT = Dialect("clickhouse", "clickhouse", (divided_in_double,))
