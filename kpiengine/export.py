@@ -23,6 +23,8 @@ from kpiengine.beside import OLD, clear, folder_beside
 from kpiengine.duck import DuckSession
 from kpiengine.errors import DataError
 from kpiengine.hide import hidden
+from kpiengine.manifest import NAME as MANIFEST
+from kpiengine.manifest import Written, listed_in, manifest_text
 from kpiengine.model.source import quoted
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ def write_parquet(
 
     `rows` is a query that DuckDB runs, or what opens a stream of them. `written` may write them in DuckDB's place, to
     the file or into the empty folder that it is given, and says whether it did. `footer` stands in every file's
-    key-value metadata. Gives rows, files and bytes. Raises DataError or EngineError.
+    key-value metadata, or in the folder's manifest where `written` could not put it there. Gives rows, files and
+    bytes. Raises DataError or EngineError.
     """
     single = path.suffix == ".parquet"
     if single and partition_by:
@@ -77,8 +80,16 @@ def write_parquet(
             number = _copied(session, rows, target, partition_by, footer, f"export to {path}")
         files = [place] if single else sorted(place.rglob("*.parquet"))
         size = sum(f.stat().st_size for f in files)
-        number = _rows_in(files) if number is None else number
+        if number is None:
+            number = _rows_in(files)
+            if not single and not all(_has_footer(file) for file in files):
+                _write_manifest(place, files, footer)
     return number, len(files), size
+
+
+def _write_manifest(folder: Path, files: Iterable[Path], footer: Mapping[str, str]) -> None:
+    made = [Written(f.relative_to(folder).as_posix(), f.stat().st_size, _rows_in([f])) for f in files]
+    (folder / MANIFEST).write_text(manifest_text(footer, made), encoding="utf-8")
 
 
 def _copied(
@@ -192,11 +203,12 @@ def _refuse_other(path: Path, folder: bool) -> None:
         there, made = ("file", "folder") if folder else ("folder", "file")
         raise DataError(f"{path} is a {there}, and the export is a {made}: give another path, or remove it")
     if not folder:
-        if not _is_export(path):
+        if not _has_footer(path):
             raise DataError(f"{path} is there, and no export wrote it: it is left alone; give another path")
         return
+    listed = listed_in(path)
     for found in path.rglob("*"):
-        if found.is_symlink() or not (found.is_dir() or _is_export(found)):
+        if found.is_symlink() or not (found.is_dir() or _is_listed(found, listed) or _has_footer(found)):
             name = found.relative_to(path)
             raise DataError(f"{path} holds {name}, which no export wrote: it is left alone; give another path")
 
@@ -214,7 +226,12 @@ def refuse_overlap(places: Mapping[str, Path]) -> None:
             raise DataError(f'the path of export "{name}", {place}, lies in that of export "{above}"; give it another')
 
 
-def _is_export(path: Path) -> bool:
+def _is_listed(path: Path, listed: Mapping[Path, int]) -> bool:
+    """Whether this is a manifest, or a file that it lists."""
+    return path.name == MANIFEST if path not in listed else path.stat().st_size == listed[path]
+
+
+def _has_footer(path: Path) -> bool:
     """Whether an export wrote this file: its footer says so."""
     import pyarrow
     import pyarrow.parquet

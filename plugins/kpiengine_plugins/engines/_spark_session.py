@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from kpiengine.engine import EngineSession
+from kpiengine.engine import EngineSession, Writing
 from kpiengine.errors import DataError, DefinitionError, EngineError, listing, suggest
 from kpiengine_plugins.engines._spark_errors import Server
 from kpiengine_plugins.engines._spark_types import duckdb_type, storable
@@ -159,6 +159,12 @@ class SparkEngineSession(EngineSession):
         with self.watched(f"rows cannot be sent as {name}"):
             self.spark.createDataFrame(table).createOrReplaceTempView(name)
 
+    def write(self, writing: Writing) -> bool:
+        """Writes partitioned Parquet by the executors, where they and this machine see the same files."""
+        from kpiengine_plugins.engines._spark_write import written_by_executors
+
+        return written_by_executors(self, writing)
+
     @contextmanager
     def watched(self, what: str = "") -> Iterator[None]:
         """Errors of Spark's told as ours, and a stopped statement as KeyboardInterrupt."""
@@ -184,7 +190,8 @@ class SparkEngineSession(EngineSession):
 
     def close(self) -> None:
         """Ends the session; temporary views are gone with it."""
-        with suppress(Exception):  # the server may be gone before us
+        with suppress(Exception):  # the server may be gone before us, and is not waited for
+            self.spark.client.set_retry_policies([])
             self.spark.stop()
 
 
