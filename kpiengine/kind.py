@@ -144,6 +144,8 @@ class KindContext:
     period: Callable[[str, exp.Expr], exp.Expr | None] = lambda _name, _time: None
     """`period("month", moment)`: that column of `by` for a moment (the time axis's value, or a TIMESTAMP where that has
     no zone), None where it is no period of the time axis."""
+    is_key: Callable[[str], bool] = lambda _: False
+    """Whether that input is the source's key, a column that `key:` says to be unique."""
     bounds: Callable[[str], Bounds | None] = lambda _: None
     """`bounds("time")`: from where to where that input's values are proven to lie (see `kpiengine.statistics`), None
     where that is not known. A form that stands on it has to fail on a value outside of it, and never be wrong."""

@@ -119,6 +119,7 @@ class KindBinder:
             collect=lambda ctes: self._collected(table, by, ctes, space.as_of),
             day=lambda c: day_of(column(c), types.get(c, "DATE"), self.timezone),
             period=lambda c, time: self._period(c, time, by, _axis(columns, kind, options), types),
+            is_key=lambda c: _is_key(rows, columns, c),
             bounds=lambda c: _bounds(rows, columns, c), row_count=self.known.rows(rows.source.name),
             dialect=self.dialect,
         )  # fmt: skip
@@ -228,6 +229,18 @@ def _axis(columns: Sequence[Named], kind: Kind, options: Mapping[str, Any]) -> s
     """The input that is the time axis, where it is a column: else a period is cut from the source's own time."""
     made = next((c for c in columns if c.name == kind.time(options)), None)
     return made.name if made is not None and isinstance(made.expression, exp.Column) else None
+
+
+def _is_key(rows: Rows, columns: Sequence[Named], name: str) -> bool:
+    made = next((c.expression for c in columns if c.name == name), None)
+    if not isinstance(made, exp.Column) or len(rows.source.spec.key) != 1:
+        return False
+    return rows.origins.get(made.name) == (rows.source.name, _own_name(rows, rows.source.spec.key[0]))
+
+
+def _own_name(rows: Rows, written: str) -> str | None:
+    found = rows.source.find(written)
+    return None if found is None else found.name
 
 
 def _bounds(rows: Rows, columns: Sequence[Named], name: str) -> Bounds | None:

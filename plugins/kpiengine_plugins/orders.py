@@ -71,10 +71,15 @@ def not_later(day: exp.Expr, as_of: dt.date | exp.Expr | None) -> list[exp.Expr]
 
 
 def counted_orders(context: KindContext) -> exp.Expr:
-    """How many orders: the distinct values of the input `purchase` where the option `order` is given, else rows."""
-    if context.options.get("order"):
-        return exp.Count(this=exp.Distinct(expressions=[exp.column("purchase")]))
-    return exp.Count(this=exp.Star())
+    """How many orders: the distinct values of the input `purchase` where the option `order` is given, else rows.
+
+    Where it is the source's key its values are distinct already.
+    """
+    if not context.options.get("order"):
+        return exp.Count(this=exp.Star())
+    if context.is_key("purchase"):
+        return exp.Count(this=exp.column("purchase"))
+    return exp.Count(this=exp.Distinct(expressions=[exp.column("purchase")]))
 
 
 def summed(context: KindContext, column: str = "amount") -> exp.Expr:

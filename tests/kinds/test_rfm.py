@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kpiengine
 from kpiengine_plugins.rfm import register_kinds
 from kpiengine_plugins.rfm.kind import Rfm
 from kpiengine_plugins.rfm.segments import DEFAULT_SEGMENTS, LABELS, parse_segments
@@ -207,3 +208,30 @@ def test_the_plugin_brings_the_kind():
     assert [column.name for column in Rfm().columns(OPTIONS)] == [
         "customer_id", "recency", "frequency", "monetary", "r", "f", "m", "rfm", "segment",
     ]  # fmt: skip
+
+
+LINES = [(1, 7, "2026-01-05", 10), (1, 7, "2026-01-05", 5), (2, 7, "2026-02-01", 1), (3, 8, "2026-02-03", 2)]
+
+
+@pytest.mark.parametrize("kind", ["rfm", "clv"])
+def test_orders_are_counted_by_the_key_without_looking_for_others_alike(tmp_path, kind):
+    """A source with a key has an order a row; one without may have several rows of it."""
+    (tmp_path / "kpi.yaml").write_text(
+        "sources:\n  orders: {from: orders.csv, key: order_id, time: at}\n  lines: {from: lines.csv, time: at}\n"
+    )
+    (tmp_path / "metrics").mkdir()
+    given = f"kind: {kind}, customer: customer_id, time: at, amount: amount, order: order_id"
+    (tmp_path / "metrics" / "m.yaml").write_text(
+        f"metrics:\n  of_orders: {{source: orders, {given}}}\n  of_lines: {{source: lines, {given}}}\n"
+    )
+    head, texts = "order_id,customer_id,at,amount\n", [",".join(map(str, line)) + "\n" for line in LINES]
+    (tmp_path / "lines.csv").write_text(head + "".join(texts))
+    (tmp_path / "orders.csv").write_text(head + "".join(texts[1:]))
+    counted = {"rfm": "frequency", "clv": "orders"}[kind]
+    with kpiengine.open(tmp_path) as project:
+        of_orders, of_lines = project.query("of_orders"), project.query("of_lines")
+        for result in (of_orders, of_lines):
+            rows = result.arrow().to_pylist()
+            assert [(row["customer_id"], row[counted]) for row in rows] == [(7, 2), (8, 1)]
+        assert "DISTINCT" not in of_orders.sql
+        assert "DISTINCT" in of_lines.sql

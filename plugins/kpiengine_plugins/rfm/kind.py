@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 
 from sqlglot import exp
 
+from kpiengine.calendar import expression
 from kpiengine.kind import Cte, Kind, KindColumn, KindContext, KindOption, KindTable
 from kpiengine_plugins.orders import as_of_option, counted_orders, date, not_later, summed
+from kpiengine_plugins.rfm.scores import MEASURES, SCORES, score_steps
 from kpiengine_plugins.rfm.segments import (
     DEFAULT_SCALE,
     DEFAULT_SEGMENTS,
@@ -28,12 +30,7 @@ from kpiengine_plugins.rfm.segments import (
 SCALES = range(2, 11)
 """Numbers of scores that `scale` takes."""
 
-MEASURES = ("recency", "frequency", "monetary")
-"""What is scored, in the order of `r`, `f` and `m`."""
-
-SCORES = ("r", "f", "m")
-
-STEPS = ("customers", "last_day", "measures", "edges", "scores", "segments")
+STEPS = ("customers", "last_day", "measures", "scores", "segments")
 """What the common table expressions hold; each is named after the metric and this."""
 
 _TITLES = {
@@ -113,15 +110,13 @@ class Rfm(Kind):
 
 def segment_steps(context: KindContext, name: str, as_of: exp.Expr | None) -> list[Cte]:
     """The steps from a kind's rows to its customers' segments on the day `as_of`, their names beginning with `name`."""
-    options, names = context.options, {step: f"{name}_{step}" for step in STEPS}
+    names = {step: f"{name}_{step}" for step in STEPS}
     steps = [Cte(names["customers"], _customers(context, as_of))]
     if as_of is None:
         newest = exp.select(exp.func("MAX", exp.column("last_day")).as_("newest"))
         steps.append(Cte(names["last_day"], newest.from_(names["customers"])))
     steps.append(Cte(names["measures"], _measures(names, as_of)))
-    if options.get("method", "quantile") == "quantile":
-        steps.append(Cte(names["edges"], _edges(names["measures"], options["scale"])))
-    steps.append(Cte(names["scores"], _scores(names, options)))
+    steps += score_steps(context, name)
     steps.append(Cte(names["segments"], _segments(names["scores"], context)))
     return steps
 
@@ -193,64 +188,15 @@ def _measures(names: Mapping[str, str], as_of: exp.Expr | None) -> exp.Select:
     return query.join(names["last_day"], join_type="cross") if as_of is None else query
 
 
-def _edges(measures: str, scale: int) -> exp.Select:
-    """One row: the edges of each measure at 1/scale … (scale - 1)/scale, interpolated."""
-    return exp.select(
-        *(
-            exp.PercentileCont(
-                this=exp.cast(exp.column(measure), "DOUBLE"), expression=exp.Literal.number(i / scale)
-            ).as_(f"{measure}_{i}")
-            for measure in MEASURES
-            for i in range(1, scale)
-        )
-    ).from_(measures)
-
-
-def _scores(names: Mapping[str, str], options: Mapping[str, Any]) -> exp.Select:
-    scale, method = options["scale"], options.get("method", "quantile")
-    columns: list[exp.Expr] = [exp.column(column) for column in ("customer", *MEASURES)]
-    for measure, score in zip(MEASURES, SCORES, strict=True):
-        value = _ntile(measure, scale) if method == "ntile" else _steps(measure, options)
-        if measure == "recency":  # few days are good: turned round, and unknown for a customer without a day
-            value = exp.Sub(this=exp.Literal.number(scale + 1), expression=exp.paren(value))
-            value = exp.case().when(exp.Not(this=exp.column(measure).is_(exp.null())), value)
-        columns.append(exp.cast(value, "BIGINT").as_(score))
-    query = exp.select(*columns).from_(names["measures"])
-    return query.join(names["edges"], join_type="cross") if method == "quantile" else query
-
-
-def _steps(measure: str, options: Mapping[str, Any]) -> exp.Expr:
-    """1 and one more for each edge that lies below the value (quantile), or each bound that it reaches (bins)."""
-    value: exp.Expr = exp.column(measure)
-    if options.get("method", "quantile") == "quantile":
-        value = exp.cast(value, "DOUBLE")
-        passed: list[exp.Expr] = [
-            exp.GT(this=value.copy(), expression=exp.column(f"{measure}_{i}")) for i in range(1, options["scale"])
-        ]
-    else:
-        bounds = options["bins"][measure]
-        passed = [exp.GTE(this=value.copy(), expression=exp.convert(bound)) for bound in bounds]
-    score: exp.Expr = exp.Literal.number(1)
-    for condition in passed:
-        score = exp.Add(this=score, expression=exp.case().when(condition, "1").else_("0"))
-    return score
-
-
-def _ntile(measure: str, scale: int) -> exp.Expr:
-    order = [exp.Ordered(this=exp.column(column), nulls_first=False) for column in (measure, "customer")]
-    partition = [exp.paren(exp.column(measure).is_(exp.null()))] if measure == "recency" else []
-    return exp.Window(
-        this=exp.Ntile(this=exp.Literal.number(scale)), partition_by=partition, order=exp.Order(expressions=order)
-    )
-
-
 def _segments(scores: str, context: KindContext) -> exp.Select:
-    digits: list[exp.Expr] = [exp.cast(exp.column(score), "VARCHAR") for score in SCORES]
-    joined = digits[0]
-    for digit in digits[1:]:
-        if context.options["scale"] > 9:  # a score may have two digits
+    if context.options["scale"] > 9:  # a score may have two digits
+        digits: list[exp.Expr] = [exp.cast(exp.column(score), "VARCHAR") for score in SCORES]
+        joined = digits[0]
+        for digit in digits[1:]:
             joined = exp.DPipe(this=joined, expression=exp.Literal.string("-"), safe=True)
-        joined = exp.DPipe(this=joined, expression=digit, safe=True)
+            joined = exp.DPipe(this=joined, expression=digit, safe=True)
+    else:
+        joined = exp.cast(expression("r * 100 + f * 10 + m"), "VARCHAR")
     customer = exp.column("customer").as_(exp.to_identifier(context.entity, quoted=context.entity != "customer"))
     columns = [exp.column(column) for column in (*MEASURES, *SCORES)]
     return exp.select(
