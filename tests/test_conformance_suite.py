@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 
 import kpiengine
 from kpiengine.errors import EngineError, UsageError
@@ -149,3 +150,58 @@ def test_what_is_refused_is_named_and_the_rest_is_compared(tmp_path: Path) -> No
 def test_a_group_of_one_is_refused_as_a_whole(tmp_path: Path) -> None:
     group: Group = BY_NAME["conditions and order: totals"]
     assert check_group(group, Choosy("totals"), tmp_path) == {str(group): "choosy cannot say totals"}
+
+
+# -- the table in docs/engines.md
+
+PAGE = Path(__file__).parent.parent / "docs" / "engines.md"
+REFUSED = yaml.safe_load((Path(__file__).parent / "refusals.yaml").read_text("utf-8"))
+TITLES = {
+    "postgres": "PostgreSQL",
+    "clickhouse": "ClickHouse",
+    "datafusion": "DataFusion",
+    "spark": "Spark",
+    "sail": "Sail",
+}
+
+
+def families() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for group in groups():
+        found.setdefault(group.family, []).extend(group.names)
+    return found
+
+
+def table() -> str:
+    engines = list(REFUSED)
+    lines = [f"| | {' | '.join(TITLES[engine] for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
+    for family, names in families().items():
+        cells = []
+        for engine in engines:
+            refused = sum(1 for name in names if name in REFUSED[engine])
+            cells.append(f"{len(names) - refused} same" + (f", {refused} refused" if refused else ""))
+        lines.append(f"| {family} | {' | '.join(cells)} |")
+    for engine in engines:
+        lines += ["", f"{TITLES[engine]} refuses:", ""]
+        for feature, why in REFUSED[engine].items():
+            family, _, name = feature.partition(": ")
+            lines.append(f"- `{name}` ({family}): {why}")
+    return "\n".join(lines)
+
+
+def test_the_page_has_the_table(request: pytest.FixtureRequest) -> None:
+    text = PAGE.read_text("utf-8")
+    head, begin, rest = text.partition("tests/refusals.yaml -->\n")
+    _, end, tail = rest.partition("<!-- end of the table -->")
+    wanted = f"{head}{begin}{table()}\n{end}{tail}"
+    if request.config.getoption("--update-golden"):
+        PAGE.write_text(wanted, "utf-8")
+        return
+    assert text == wanted, "docs/engines.md: write the table again with --update-golden"
+
+
+def test_every_refusal_is_of_a_feature_that_there_is() -> None:
+    known = {name for group in groups() for name in group.names}
+    assert {engine: sorted(set(refused) - known) for engine, refused in REFUSED.items()} == {
+        engine: [] for engine in REFUSED
+    }

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -127,6 +128,30 @@ def test_rows_of_files_are_handed_over(tmp_path: Path, shop: str) -> None:
         ]
         with pytest.raises(EngineError, match="cannot execute INSERT in a read-only transaction"):
             session.rows('INSERT INTO shop."Orders" (id) VALUES (9) RETURNING id')
+
+
+NUMBERS = [
+    "", " ", "5", "\t5\n", "5.", ".5", ".", "+5", "-5", "+-5", "-+5", "1e3", "1E+3", "1e", "1e300", "1e-300", "inf", "-INF",
+    "infinity", "nan", "+nan", "inff", "0x10", "1_000", "1_", "_1", "1__0", "1_0.5_0", "1e1_0", "٥", "5f", "1 000", "1,5",
+    "true", "1e0001", "00012", "1.5.5", "5\x0b", "1.e3", ".e3", "1.5e-3 ", "- 5", "１", None,
+]  # fmt: skip
+
+
+def test_texts_are_tried_as_numbers_as_duckdb_does(tmp_path: Path, shop: str) -> None:
+    table = pa.table({"ordered_at": [dt.date(2026, 1, 1)] * len(NUMBERS), "id": range(len(NUMBERS)), "s": NUMBERS})
+    pa.parquet.write_table(table, tmp_path / "orders.parquet")
+    with project(tmp_path, shop, "orders.parquet", "max(try_cast(s as double))") as opened:
+        found = dict(zip(NUMBERS, opened.query("m", by="id").arrow()["m"].to_pylist(), strict=True))
+    with duckdb.connect() as connection:
+        wanted = {s: connection.execute("SELECT try_cast($1 AS DOUBLE)", [s]).fetchall()[0][0] for s in NUMBERS}
+    assert {s: repr(v) for s, v in found.items()} == {s: repr(v) for s, v in wanted.items()}
+
+
+def test_decimals_keep_their_digits_as_texts(tmp_path: Path, shop: str) -> None:
+    table = pa.table({"ordered_at": [dt.date(2026, 1, 1)], "d": pa.array([Decimal("1.50")], pa.decimal128(10, 2))})
+    pa.parquet.write_table(table, tmp_path / "orders.parquet")
+    with project(tmp_path, shop, "orders.parquet", "max(cast(d as varchar))") as opened:
+        assert opened.query("m").rows() == [{"m": "1.50"}]
 
 
 def test_a_nested_column_has_no_place(tmp_path: Path, shop: str) -> None:

@@ -14,15 +14,15 @@ CLOSE = 1e-9
 """How far two floating point numbers may be apart, relative to the larger; near zero, absolutely a thousandth of it."""
 
 
-def same_value(left: Any, right: Any) -> bool:
-    """Whether two values are equal; floats within `CLOSE`, everything else exactly, however many digits a type has."""
+def same_value(left: Any, right: Any, close: float = CLOSE) -> bool:
+    """Whether two values are equal; floats within `close`, everything else exactly, however many digits a type has."""
     if left is None or right is None:
         return left is right
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, int | float | Decimal) and isinstance(right, int | float | Decimal):
         if isinstance(left, float) or isinstance(right, float):
-            return math.isclose(left, right, rel_tol=CLOSE, abs_tol=CLOSE / 1000)
+            return math.isclose(left, right, rel_tol=close, abs_tol=close / 1000)
         return Decimal(left) == Decimal(right)
     return bool(_moment(left) == _moment(right))
 
@@ -42,14 +42,14 @@ def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
     return [tuple(table.column_names), *(zip(*columns, strict=True) if columns else [])]
 
 
-def difference(actual: Sequence[Sequence[Any]], expected: Sequence[Sequence[Any]]) -> str | None:
+def difference(actual: Sequence[Sequence[Any]], expected: Sequence[Sequence[Any]], close: float = CLOSE) -> str | None:
     """What differs, as a text to show, or None where nothing does. The first row of each names the columns."""
     if list(actual[0]) != list(expected[0]):
         return f"columns: {list(actual[0])}, expected: {list(expected[0])}"
     wrong = [
         n
         for n, (got, wanted) in enumerate(zip(actual[1:], expected[1:], strict=False), 1)
-        if len(got) != len(wanted) or not all(map(same_value, got, wanted))
+        if len(got) != len(wanted) or not all(same_value(*pair, close) for pair in zip(got, wanted, strict=True))
     ]
     if not wrong and len(actual) == len(expected):
         return None

@@ -12,7 +12,8 @@ _EXTREMES = (exp.Min, exp.Max, exp.Greatest, exp.Least)
 
 def in_code_point_order(tree: exp.Expr) -> exp.Expr:
     """COLLATE "C" wherever the order of texts matters: sorting, comparing, smallest and largest."""
-    for node in list(tree.find_all(exp.Ordered, *_COMPARISONS, *_EXTREMES)):
+    # The innermost first: what stands around it takes a copy.
+    for node in reversed(list(tree.find_all(exp.Ordered, *_COMPARISONS, *_EXTREMES))):
         if isinstance(node, exp.Ordered):
             key = _ordered_by(node)
             for same in _distinct(node):

@@ -123,6 +123,8 @@ def family(node: exp.Expr | None) -> str:
         return family_of_type(node.to.sql("duckdb"))
     if isinstance(node, exp.Div) and node.args.get("typed"):
         return family(node.this)
+    if isinstance(node, exp.Anonymous):
+        return "text" if node.name.upper() in _TEXT_CALLS else ""
     for kinds, told in _ALWAYS:
         if isinstance(node, kinds):
             return told
@@ -132,16 +134,20 @@ def family(node: exp.Expr | None) -> str:
 
 
 _ALWAYS: tuple[tuple[tuple[type[exp.Expr], ...], str], ...] = (
-    ((exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.LogicalAnd, exp.LogicalOr), "bool"),
+    ((exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.LogicalAnd, exp.LogicalOr, exp.Escape,
+      exp.StartsWith), "bool"),
     ((exp.Count, exp.CountIf, exp.RowNumber, exp.Ntile, exp.Rank, exp.DenseRank, exp.DateDiff, exp.Extract, exp.Length,
       exp.StrPosition, exp.IntDiv, exp.Year, exp.Month, exp.Day, exp.Quarter, exp.UnixMicros), "int"),
     ((exp.Div, exp.Avg, exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop, exp.Sqrt, exp.Exp,
       exp.Ln, exp.Log, exp.Pow), "double"),
     ((exp.Lower, exp.Upper, exp.Trim, exp.Concat, exp.ConcatWs, exp.DPipe, exp.Substring, exp.Replace, exp.Left,
       exp.Right, exp.Pad, exp.Translate, exp.TimeToStr, exp.RegexpReplace, exp.RegexpExtract, exp.SplitPart,
-      exp.Reverse, exp.Repeat, exp.GroupConcat), "text"),
+      exp.Reverse, exp.Repeat, exp.GroupConcat, exp.MD5, exp.Initcap, exp.Chr), "text"),
     ((exp.Interval,), "interval"),
 )  # fmt: skip
+
+_TEXT_CALLS = frozenset({"REGEXP_REPLACE", "REPLACE", "TO_CHAR"})
+"""Calls that dialects' own forms write."""
 
 _SAME_AS_FIRST = (
     exp.Alias, exp.Paren, exp.Neg, exp.Abs, exp.Min, exp.Max, exp.Filter, exp.Window, exp.Lead, exp.Lag, exp.FirstValue,

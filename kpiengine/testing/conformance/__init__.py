@@ -113,7 +113,8 @@ def _same(group: Group, engine: CaseEngine, answer: pyarrow.Table, expected: pya
     metrics = {metric: name for name, metric in group.features.items()}
     wrong = []
     for field, other in zip(answer.schema, expected.schema, strict=True):
-        differs = difference(rows_of(answer.select([field.name])), rows_of(expected.select([field.name])))
+        got, wanted = (rows_of(table.select([field.name])) for table in (answer, expected))
+        differs = difference(got, wanted, group.close)
         if field.type != other.type:
             differs = f"its type is {field.type}, expected: {other.type}"
         if differs is not None:

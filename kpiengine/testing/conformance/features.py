@@ -13,6 +13,7 @@ import yaml
 from kpiengine.plugins import installed
 from kpiengine.spec import MetricSpec, read_metrics_package
 from kpiengine.testing.cases import Case
+from kpiengine.testing.compare import CLOSE
 from kpiengine.testing.conformance.data import LIBRARY_SOURCES
 
 GRAINS: tuple[Mapping[str, Any], ...] = ({"by": "none"}, {"by": "quarter"}, {"by": "channel"})
@@ -25,7 +26,8 @@ class Group:
 
     `features` maps each one's name to its metric; with none of these, the group is one feature, and `queries` are
     whole. Otherwise the metrics are asked in one query for each of `queries`, which say by what. `needs` is a module
-    that has to be importable for DuckDB to answer.
+    that has to be importable for DuckDB to answer. `close` is how far floats may be apart, relative to the larger: more
+    than `CLOSE` for a model that is fitted to sums whose last digits differ.
     """
 
     family: str
@@ -34,6 +36,7 @@ class Group:
     queries: tuple[Mapping[str, Any], ...]
     features: Mapping[str, str] = field(default_factory=dict)
     needs: str = ""
+    close: float = CLOSE
 
     def __str__(self) -> str:
         return f"{self.family}: {self.name}" if self.name else self.family
@@ -82,9 +85,9 @@ def _written() -> Iterator[Group]:
                 kpi={**project.kpi, **entry.get("kpi", {})},
                 metrics={**project.metrics, **entry.get("metrics", {})},
             )
-            yield Group(
-                family, entry["name"], case, (entry["query"], *entry.get("try", ())), {}, entry.get("needs", "")
-            )
+            queries = (entry["query"], *entry.get("try", ()))
+            needs, close = entry.get("needs", ""), float(entry.get("close", CLOSE))
+            yield Group(family, entry["name"], case, queries, {}, needs, close)
 
 
 def _of_functions() -> Iterator[Group]:

@@ -14,7 +14,7 @@ from sqlglot import exp
 from kpiengine.engine import EngineSession
 from kpiengine.errors import DataError, listing, suggest
 from kpiengine_plugins.engines._postgres_errors import Server
-from kpiengine_plugins.engines._postgres_types import duckdb_type, storable
+from kpiengine_plugins.engines._postgres_types import duckdb_type, storable, temporary_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -175,7 +175,9 @@ class PostgresSession(EngineSession):
             try:
                 with self._connection.cursor() as cursor:
                     self._running = cursor
-                    cursor.adbc_ingest(name, storable(rows), mode="create", temporary=True)
+                    stored = storable(rows)
+                    cursor.execute(temporary_table(name, stored.schema).sql("postgres"))
+                    cursor.adbc_ingest(name, stored, mode="append", temporary=True)
                     cursor.execute(exp.Analyze(this=exp.to_table(name)).sql("postgres"))
             finally:
                 self._read_only(True)

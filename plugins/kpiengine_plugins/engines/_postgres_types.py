@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from kpiengine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -59,10 +61,46 @@ def storable(rows: pyarrow.RecordBatchReader) -> pyarrow.RecordBatchReader:
     return pyarrow.RecordBatchReader.from_batches(schema, batches())
 
 
+def temporary_table(name: str, schema: pyarrow.Schema) -> exp.Create:
+    """CREATE TEMPORARY TABLE for rows of these types. What DECIMAL says of its digits stays: `1.50` is written so."""
+    columns = [
+        exp.ColumnDef(this=exp.to_identifier(field.name, quoted=True), kind=exp.DataType.build(_sql_type(field.type)))
+        for field in schema
+    ]
+    table = exp.Schema(this=exp.to_table(name), expressions=columns)
+    return exp.Create(this=table, kind="TABLE", properties=exp.Properties(expressions=[exp.TemporaryProperty()]))
+
+
+def _sql_type(kind: pyarrow.DataType) -> str:
+    import pyarrow
+
+    if pyarrow.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    if pyarrow.types.is_timestamp(kind):
+        return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
+    return _SQL_TYPES.get(str(kind), "TEXT")
+
+
+_SQL_TYPES = {
+    "bool": "BOOLEAN",
+    "int16": "SMALLINT",
+    "int32": "INT",
+    "int64": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "date32[day]": "DATE",
+    "time64[us]": "TIME",
+    "month_day_nano_interval": "INTERVAL",
+    "binary": "VARBINARY",
+    "large_binary": "VARBINARY",
+}
+
+
 def _storable_type(field: pyarrow.Field) -> pyarrow.DataType:
     import pyarrow
 
     wider = {
+        pyarrow.int8(): pyarrow.int16(),
         pyarrow.uint8(): pyarrow.int16(),
         pyarrow.uint16(): pyarrow.int32(),
         pyarrow.uint32(): pyarrow.int64(),
