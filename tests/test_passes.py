@@ -162,8 +162,79 @@ def test_passes_are_chosen_by_name(project, monkeypatch):
     assert sql("always -fold") == plain
     assert sql("always fold") == sql("always") != plain
     assert sql("ALL") == sql("") == plain
-    with pytest.raises(UsageError, match='KPI_PASSES: there is no pass "folds"; there are: fold'):
+    with pytest.raises(UsageError, match='KPI_PASSES: there is no pass "folds"; there are: masks, fold'):
         sql("folds")
+
+
+# -- masks
+
+
+def test_distinct_counts_come_from_one_row_a_value_joined_late(project):
+    bound(project, *ROWS)
+    result = project.query(["buyers", "payers", "rows"], by=["month", "customers.city"])
+    assert "BIT_OR" in result.sql
+    each = result.sql.split("t_months_by_customer_id AS (")[1].split("t_months_by_customer_id_with_city")[0]
+    assert "JOIN" not in each and "city" not in each
+    january, february = dt.date(2026, 1, 1), dt.date(2026, 2, 1)
+    assert rows_of(result.arrow())[1:] == [
+        (january, "A", 1, 1, 2),
+        (february, "B", 1, 0, 2),
+        (february, None, 1, 1, 1),
+        (None, None, 0, 0, 1),
+    ]
+
+
+def test_a_group_whose_rows_have_no_value_is_there_and_counts_none(project):
+    bound(project, *ROWS, (None, "paid", None, None, None, at("2026-03-01"), None))
+    for names in (["buyers"], ["payers"], ["buyers", "payers"]):
+        result = project.query(names, by="month")
+        assert "BIT_OR" in result.sql
+        march, timeless = rows_of(result.arrow())[-2:]
+        assert (march[0], timeless[0]) == (dt.date(2026, 3, 1), None)
+        assert set(march[1:] + timeless[1:]) == {0}
+
+
+@pytest.mark.parametrize("unit", ["week", "month", "quarter", "year"])
+def test_places_of_periods(project, unit):
+    days = [dt.date(2019, 12, 29) + dt.timedelta(days=n) for n in (0, 1, 2, 3, 31, 60, 91, 366, 400)]
+    bound(project, *[(n % 4, None, None, None, None, at(day.isoformat(), 23), day) for n, day in enumerate(days)])
+    result = project.query("buyers", by=unit)
+    expected: dict[dt.date, set[int]] = {}
+    for n, day in enumerate(days):
+        expected.setdefault(project.calendar.start_of(day, unit), set()).add(n % 4)
+    assert "BIT_OR" in result.sql
+    assert rows_of(result.arrow())[1:] == [(start, len(found)) for start, found in sorted(expected.items())]
+
+
+@pytest.mark.parametrize(("periods", "form"), [(63, "BIT_OR"), (64, "COUNT(DISTINCT")])
+def test_as_many_periods_as_a_mask_has_bits(project, periods, form):
+    months = [dt.date(2020 + n // 12, n % 12 + 1, 28) for n in range(periods)]
+    bound(project, *[(1, "paid", None, None, None, at(m.isoformat()), None) for m in months])
+    result = project.query("buyers", by="month")
+    assert form in result.sql
+    assert rows_of(result.arrow())[1:] == [(m.replace(day=1), 1) for m in months]
+
+
+@pytest.mark.parametrize("day", ["2025-12-31", "2026-04-01", "2026-05-01", "2031-06-01", "2035-01-01", "1999-01-01"])
+def test_a_time_that_a_footer_denies_is_an_error(tmp_path, monkeypatch, day):
+    """The file changes between the plan and the reading of it."""
+    monkeypatch.setenv("KPI_PASSES", "always")
+    spec = "sources: {t: {from: t.parquet, time: at}}\nmetrics:\n"
+    spec += "".join(f"  {n}: {{source: t, formula: {METRICS[n]}}}\n" for n in ("buyers", "payers", "rows"))
+    (tmp_path / "kpi.yaml").write_text(spec, encoding="utf-8")
+
+    def write(*days: str) -> None:
+        rows = [dict(zip(SCHEMA.names, (1, "paid", None, None, None, at(d), None), strict=True)) for d in days]
+        pa.parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "t.parquet")
+
+    for names in (["buyers"], ["payers"], ["payers", "rows"]):
+        write("2026-01-31", "2026-03-01")
+        with kpiengine.open(tmp_path) as project:
+            result = project.query(names, by="month")
+            assert "BIT_OR" in result.sql
+            write("2026-01-31", day)
+            with pytest.raises(DataError, match=r"outside of what its Parquet file says|shift"):
+                result.arrow()
 
 
 def test_each_pass_is_a_module_with_a_function_of_its_name():

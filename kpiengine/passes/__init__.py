@@ -12,11 +12,12 @@ from collections.abc import Callable
 from kpiengine.errors import UsageError, choices
 from kpiengine.passes.context import Context
 from kpiengine.passes.fold import fold
+from kpiengine.passes.masks import masks
 from kpiengine.plan import Plan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (fold,)
+PASSES: tuple[Pass, ...] = (masks, fold)
 DIALECT = "duckdb"
 
 

@@ -19,10 +19,10 @@ def core(tree: exp.Expr) -> exp.Expr:
     names = {c.sql() for c in tree.find_all(exp.Column)}
     if len(names) != 1:
         return tree
-    days = [c for c in tree.find_all(exp.Cast) if c.is_type("date") and c.find(exp.Column)]
-    innermost = min(days, key=size, default=None)
-    if innermost is not None and over(tree, {innermost: exp.column("x")}) is not None:
-        return innermost
+    for day in tree.find_all(exp.Cast):
+        cut = day.this.this if isinstance(day.this, exp.AtTimeZone) else day.this
+        if day.is_type("date") and isinstance(cut, exp.Column) and over(tree, {day: exp.column("x")}) is not None:
+            return day
     return next(tree.find_all(exp.Column))
 
 
