@@ -26,13 +26,13 @@ COMMANDS = {
     "diff": "Show which metrics' meaning changed since a git revision.",
     "schema": "Print a JSON Schema for editors.",
     "plugins": "List what is installed, and what it adds.",
+    "doctor": "Tell what the set-up is, and what of it does not work.",
 }
 """Name → what `kpi --help` says. The command itself is `command` in `kpiengine.cli.commands.NAME`."""
 
 PLANNED = {
     "report": "Write a self-contained page.",
     "serve": "Serve the page live.",
-    "doctor": "Look for what is wrong with the set-up.",
 }
 """Commands that are known and not there yet: they say so and end with 1."""
 
