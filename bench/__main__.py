@@ -42,6 +42,13 @@ def main() -> None:
     scale.add_argument("--times", type=int, default=3)
     scale.add_argument("--threads", type=int, default=os.cpu_count())
 
+    peers = commands.add_parser("peers", help="other semantic layers, for what they can express")
+    peers.add_argument("--data", type=Path, required=True)
+    peers.add_argument("--pairs", type=int, default=5)
+    peers.add_argument("--threads", type=int, default=os.cpu_count())
+
+    commands.add_parser("report", help="docs/performance.md from what was measured last")
+
     everything = commands.add_parser("all", help="everything at a small scale; fails where a bound is exceeded")
     everything.add_argument("--scale", type=float, default=0.1)
     everything.add_argument("--pairs", type=int, default=5)
@@ -75,6 +82,14 @@ def _do(given: argparse.Namespace) -> None:
         from bench.scale import scale
 
         scale(given.scales, given.middle, given.threads, given.times)
+    if given.command == "report":
+        from bench.report import report
+
+        report()
+    if given.command == "peers":
+        from bench.peers.run import peers
+
+        peers(given.data, given.pairs, given.threads)
     if given.command == "startup":
         from bench.startup import starts
 

@@ -9,6 +9,7 @@ from bench import bounds
 from bench.data import make
 from bench.fifty import BOUND, fifty
 from bench.others.run import others
+from bench.peers.run import peers
 from bench.run import run
 from bench.startup import BOUNDS, starts
 from bench.venvs import BUILD
@@ -29,6 +30,8 @@ def everything(scale: float, pairs: int, threads: int) -> int:
     told += bounds.beyond("fifty metrics", fifty(data, pairs, threads), BOUND)
     _title("Ours to what a user would pick instead; below 1 ours is faster")
     others(data, None, 3, threads)
+    _title("Semantic layers to the expert's SQL")
+    peers(data, 3, threads)
     _title("A fresh process to the least that could do the same")
     small = BUILD / "data-0.01"
     make(small, 0.01)
