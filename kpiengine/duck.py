@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,8 @@ import duckdb
 from sqlglot import exp
 
 from kpiengine.connection import BATCH_ROWS, connected, spill_folder
-from kpiengine.errors import DataError, DefinitionError, EngineError, KpiError, Problem, listing, suggest
+from kpiengine.duckerrors import engine_errors, plain_reason, stream_error, without_kind
+from kpiengine.errors import DefinitionError, EngineError, Problem, listing, suggest
 from kpiengine.model import TypeFault
 from kpiengine.model.source import quoted
 from kpiengine.spec import Option
@@ -68,6 +67,8 @@ class DuckSession:
         self._attached: dict[str, Path] = {}
         self._running: set[duckdb.DuckDBPyConnection] = set()
         self._typing: duckdb.DuckDBPyConnection | None = None
+        self._tables: dict[tuple[tuple[str, str], ...], str] = {}
+        self._told: dict[str, str] = {}
         self._one_at_a_time = threading.RLock()  # for connections that queries share; each query has one of its own
         self._closed = False
 
@@ -92,7 +93,7 @@ class DuckSession:
         try:
             self._set(name, value)
         except duckdb.Error as error:
-            reason = _without_kind(str(error).split("\n", 1)[0])
+            reason = without_kind(str(error).split("\n", 1)[0])
             raise DefinitionError(Problem(option.place, f"{name} of DuckDB: {reason}")) from None
 
     def close(self) -> None:
@@ -186,14 +187,39 @@ class DuckSession:
         return found
 
     def _types(self, columns: Mapping[str, str], expressions: Sequence[exp.Expr]) -> list[str]:
-        named = [exp.alias_(e.copy(), f"e{n}") for n, e in enumerate(expressions)]
-        query = exp.select(*named).from_(empty(columns).subquery("t"))
-        with self._one_at_a_time:
-            if self._typing is None or self._closed:
-                # One for all: it sees no tables, and a cursor a question costs more than the answer.
-                self._typing = self._cursor()
-            described = self._typing.execute(exp.Describe(this=query).sql("duckdb")).fetchall()
-        return [str(row[1]) for row in described]
+        table = self._table_of(columns)
+        texts = [f"{table}: {expression.sql('duckdb')}" for expression in expressions]
+        unknown = {text: e for text, e in zip(texts, expressions, strict=True) if text not in self._told}
+        if unknown:
+            named = [exp.alias_(e.copy(), f"e{n}") for n, e in enumerate(unknown.values())]
+            query = exp.select(*named).from_(exp.to_table(table, alias="t"))
+            with self._one_at_a_time:
+                # Binding alone: a statement that is run, be it DESCRIBE, takes four times as long.
+                found = self._typing_cursor().sql(query.sql("duckdb")).types
+            self._told |= {text: str(kind) for text, kind in zip(unknown, found, strict=True)}
+        return [self._told[text] for text in texts]
+
+    def _table_of(self, columns: Mapping[str, str]) -> str:
+        """An empty table with these columns, made once, for expressions to be bound to."""
+        known = tuple(columns.items())
+        if known not in self._tables:
+            name = f"columns_{len(self._tables)}"
+            create = exp.Create(
+                this=exp.to_table(name),
+                kind="TABLE",
+                expression=empty(columns),
+                properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+            )
+            with self._one_at_a_time:
+                self._typing_cursor().execute(create.sql("duckdb"))
+            self._tables[known] = name
+        return self._tables[known]
+
+    def _typing_cursor(self) -> duckdb.DuckDBPyConnection:
+        """One for all: it sees no tables but its own, and a cursor a question costs more than the answer."""
+        if self._typing is None or self._closed:
+            self._typing = self._cursor()
+        return self._typing
 
     # -- running
 
@@ -216,6 +242,23 @@ class DuckSession:
         finally:
             self._running.discard(cursor)
             cursor.close()
+
+    def fetched(self, statement: str) -> tuple[list[tuple[str, str]], Callable[[int], list[tuple[Any, ...]]]]:
+        """Runs a statement: its columns' names and types, and what fetches so many rows at most, once."""
+        cursor = self.cursor()
+        self._running.add(cursor)
+        with engine_errors():
+            found = cursor.execute(statement)
+
+        def fetch(most: int) -> list[tuple[Any, ...]]:
+            try:
+                with engine_errors():
+                    return found.fetchmany(most)
+            finally:
+                self._running.discard(cursor)
+                cursor.close()
+
+        return [(str(name), str(kind)) for name, kind, *_ in found.description], fetch
 
     def rows(self, statement: str, what: str = "", given: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a statement as tuples. `what` is told before what goes wrong, `given` are tables and streams."""
@@ -263,126 +306,3 @@ def empty(columns: Mapping[str, str]) -> exp.Select:
 
 def _type(kind: str) -> exp.DataType:
     return exp.DataType.build(kind if kind and kind != '"NULL"' else "INT", dialect="duckdb", udt=True)
-
-
-def plain_reason(message: str) -> str:
-    """DuckDB's message without its kind, candidates and pointers: one line."""
-    first = message.split("\n", 1)[0]
-    first = re.sub(
-        r"^(Binder|Catalog|Parser|Conversion|Invalid Input|Invalid Type|Not implemented) Error:\s*", "", first
-    )
-    first = re.sub(r"\s*You might need to add explicit type casts\.?", "", first)
-    match = re.match(r"No function matches the given name and argument types '([^(]+)\((.*)\)'", first)
-    if match:
-        called = match[1].lower() + "()" if match[1].isidentifier() else match[1]
-        return f"{called} does not take {match[2] or 'no argument'}"
-    match = re.match(r"(?:Scalar|Aggregate) Function with name (\w+) does not exist!", first)
-    if match:
-        near = re.search(r'Did you mean "([^"]+)"', message)
-        return f"there is no function {match[1].lower()}()" + (f'  (did you mean "{near[1]}"?)' if near else "")
-    return first
-
-
-@contextmanager
-def engine_errors(what: str = "") -> Iterator[None]:
-    """Turns DuckDB's errors into ours: what the data does wrong is a DataError, the rest an EngineError."""
-    try:
-        yield
-    except duckdb.InterruptException:
-        raise KeyboardInterrupt from None
-    except duckdb.Error as error:
-        raise _ours(error, what) from error
-
-
-def stream_error(message: str) -> KpiError:
-    """Our error for what a stream of Arrow says, in whose middle DuckDB's errors are texts."""
-    return _ours(_error_of(message), "")
-
-
-_KINDS: tuple[tuple[str, type[duckdb.Error]], ...] = (
-    ("INTERRUPT", duckdb.InterruptException),
-    ("Out of Memory Error", duckdb.OutOfMemoryException),
-    ("Conversion Error", duckdb.ConversionException),
-    ("Out of Range Error", duckdb.OutOfRangeException),
-    ("IO Error", duckdb.IOException),
-    ("Invalid Input Error", duckdb.InvalidInputException),
-)
-
-
-def _error_of(message: str) -> duckdb.Error:
-    """The DuckDB error that a message of a stream stands for."""
-    for mark, kind in _KINDS:
-        if mark in message:
-            if kind is duckdb.InterruptException:
-                raise KeyboardInterrupt
-            return kind(message[message.index(mark) :])
-    return duckdb.Error(message)
-
-
-def _ours(error: duckdb.Error, what: str) -> KpiError:
-    message = str(error)
-    before = f"{what}: " if what else ""
-    if full := _disk_reason(message):
-        return EngineError(f"{before}{full}")
-    reason = _without_kind(plain_reason(message))
-    if isinstance(error, duckdb.OutOfMemoryException):
-        cure = "give it more with engine: {duckdb: {memory_limit: 8GB}}, or a temp_directory on a disk with room"
-        return EngineError(f"{before}DuckDB ran out of memory or disk: {reason}; {cure}")
-    if isinstance(error, duckdb.OutOfRangeException | duckdb.ConversionException):
-        return DataError(f"{before}{_misfit(reason)}")
-    if isinstance(error, duckdb.IOException):
-        return DataError(f"{before}{reason}")
-    if isinstance(error, duckdb.InvalidInputException):
-        return DataError(f"{before}{_without_kind(_joined(message))}")
-    if type(error) is duckdb.Error and not re.match(r"[A-Z][A-Za-z ]* Error", message):
-        # What the Parquet reader trips over has no kind.
-        cure = "write or fetch it again (`kpi check --data` names its source)"
-        return DataError(f"{before}a file is damaged, it seems ({reason}); {cure}")
-    return EngineError(f"{before}DuckDB: {reason}")
-
-
-def _disk_reason(message: str) -> str:
-    """What a write failed of, out of the system's words in DuckDB's; empty where it is something else."""
-    for sign, told in _DISK.items():
-        if sign in message:
-            return told
-    return ""
-
-
-_DISK = {
-    "No space left on device": "no space left on the disk; free some, or write to another disk",
-    "Disk quota exceeded": "the disk quota is used up; free some space, or write to another disk",
-    "File too large": "the file is larger than the system allows; raise the limit (ulimit -f), or export less",
-    "Read-only file system": "the disk is read-only; write to another one",
-}
-
-
-def _misfit(reason: str) -> str:
-    """A value that its type has no room for, in a user's words."""
-    found = re.match(
-        r"Type \w+ with value (\S+) can't be cast because the value is out of range for the destination type (\w+)"
-        r"(?: when casting from source column (.*))?",
-        reason,
-    )
-    if found is None:
-        return f"a value does not fit its type: {reason}"
-    kind = _SQL_NAMES.get(found[2], found[2])
-    return f"a value does not fit its type: {found[3] or 'one'} is {found[1]}, out of the range of {kind}"
-
-
-_SQL_NAMES = {"INT8": "TINYINT", "INT16": "SMALLINT", "INT32": "INTEGER", "INT64": "BIGINT", "INT128": "HUGEINT"}
-
-
-def _without_kind(message: str) -> str:
-    return re.sub(r"^[A-Z][A-Za-z -]* (Error|Exception):\s*", "", message)
-
-
-def _joined(message: str) -> str:
-    """A message of several lines (the CSV reader's) in one, cut where its list of possible cures begins."""
-    lines = [line.strip() for line in message.split("\n") if line.strip()]
-    kept: list[str] = []
-    for line in lines:
-        if line.startswith(("Possible fixes", "Possible solution", "LINE ", "file =", "delimiter =", "*")):
-            break
-        kept.append(line)
-    return " ".join(kept)

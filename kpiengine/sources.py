@@ -23,7 +23,8 @@ from kpiengine.connector import (
     SqlRelation,
     TableRelation,
 )
-from kpiengine.duck import DuckSession, empty, plain_reason
+from kpiengine.duck import DuckSession, empty
+from kpiengine.duckerrors import plain_reason
 from kpiengine.elsewhere import Elsewhere, engine_table
 from kpiengine.errors import DataError, DefinitionError, KpiError, Problem
 from kpiengine.footers import Footers, bounds_of, width
