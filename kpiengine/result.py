@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from kpiengine.compiled import Asked
 
 
+Fetch = Callable[[], tuple[list[tuple[str, str]], Callable[[int], list[tuple[Any, ...]]]]]
+"""Runs a statement. See `Result.fetched`."""
+
+
 class Result:
     """Rows of a query. Speaks the Arrow PyCapsule protocol: `pyarrow.table(r)`, `polars.DataFrame(r)`,
     `duckdb.sql("from r")` take it as it is.
@@ -27,16 +31,23 @@ class Result:
         columns: tuple[OutputColumn, ...],
         run: Callable[[], pyarrow.RecordBatchReader],
         keep: Callable[[Asked, int], None] | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self.sql = sql
         self.columns = columns
         self._run = run
         self._keep = keep
+        self._fetch = fetch
         self._table: pyarrow.Table | None = None
 
     def reader(self) -> pyarrow.RecordBatchReader:
         """The rows as a stream of batches. Runs the statement, unless the rows are in memory already."""
         return self._table.to_reader() if self._table is not None else self._run()
+
+    def fetched(self) -> tuple[list[tuple[str, str]], Callable[[int], list[tuple[Any, ...]]]] | None:
+        """The columns' names and DuckDB types, and what gives so many rows at most as Python values, once, without
+        Arrow. None where many rows are to be expected, or come by Arrow in any case."""
+        return None if self._fetch is None else self._fetch()
 
     def keep(self, asked: Asked, rows: int) -> None:
         """Keeps the compiled query for the next process that asks the same. `rows` is how many it gave."""

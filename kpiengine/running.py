@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Chosen = str | Mapping[str, Mapping[str, Any]] | None
 """An engine's name, or its name and settings: `{"postgres": {"url": …}}`."""
+
+FEW = 1_000
+"""So many rows are fetched as Python values in less time than Arrow takes to load."""
 
 EMBEDDED = "duckdb"
 """The name of the engine that is always there, and types formulas whatever engine runs them."""
@@ -118,7 +121,12 @@ class Runner:
             self.verify(plan)
             return self._reader(plan, statement, text)
 
-        return Result(text, plan.output.columns, read, functools.partial(self._keep, text, plan))
+        def fetch() -> tuple[list[tuple[str, str]], Callable[[int], list[tuple[Any, ...]]]]:
+            self.verify(plan)
+            return self.duck.fetched(text)
+
+        few = fetch if self.elsewhere is None and _gives_few(plan) else None
+        return Result(text, plan.output.columns, read, functools.partial(self._keep, text, plan), few)
 
     def rows_for_a_plan(self, plan: Plan) -> pyarrow.Table:
         """The rows of a query that a kind asks before its own can be planned."""
@@ -209,6 +217,16 @@ class Runner:
             self.elsewhere.close()
         if "duck" in self.__dict__:
             self.duck.close()
+
+
+def _gives_few(plan: Plan) -> bool:
+    """Whether a plan gives some hundred rows at most: a row for each period, or as many as it is limited to."""
+    output = plan.output
+    if output.limit is not None and not output.per and output.limit <= FEW:
+        return True
+    roles = {column.role for column in output.columns}
+    periods = {column.name for column in output.columns if column.role == "period"}
+    return not roles & {"dimension", "column"} and periods <= {"week", "month", "quarter", "year"}
 
 
 def engine_of(spec: ProjectSpec, plugins: Plugins) -> Engine | None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kpiengine.cli.formats import Target, writer
+from kpiengine.cli.formats import writer
 from kpiengine.cli.formats.plain import MOST_ROWS, WRITERS, PlainRows
-from kpiengine.cli.output import Destination, deliver, looks, stream
+from kpiengine.cli.output import Destination, Write, deliver, looks, stream
 from kpiengine.cli.progress import Progress
 from kpiengine.cli.state import State
 from kpiengine.compiled import Asked, CompiledQuery
@@ -20,8 +20,6 @@ from kpiengine.compiled import Asked, CompiledQuery
 if TYPE_CHECKING:
     import duckdb
     import pyarrow
-
-Write = Callable[[Target], int]
 
 
 def answer_again(asked: Asked, query: CompiledQuery, where: Destination, state: State) -> bool:
@@ -121,7 +119,7 @@ def _batches(first: pyarrow.RecordBatch | None, rest: Any) -> Iterator[pyarrow.R
     try:
         yield from rest
     except OSError as error:
-        from kpiengine.duck import stream_error
+        from kpiengine.duckerrors import stream_error
 
         raise stream_error(str(error)) from error
 

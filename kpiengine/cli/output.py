@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from kpiengine.result import Result
 
 
+Write = Callable[[Target], int]
+"""Writes a result to its place, and gives its number of rows."""
+
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What a write may meet whose error names no file."""
 
@@ -70,18 +73,35 @@ def write_result(
     ask: Callable[[Project], Result], where: Destination, state: State, asked: Asked | None = None
 ) -> None:
     """Ask the project and write the result, batch by batch. What was compiled is kept for whoever asks the same."""
-    write = writer(where.format)
     project = state.project()
     with Progress("running", project.progress) as progress:
         result = ask(project)
         at_first_rows = progress.stop if where.path is None else _nothing
-        found = stream(result.reader(), at_first_rows)
-        rows = deliver(lambda target: write(found, looks(result.columns), target), where, state, progress)
+        write = _written_plainly(result, where, at_first_rows) or _written_by_arrow(result, where, at_first_rows)
+        rows = deliver(write, where, state, progress)
     if asked is not None:
         result.keep(asked, rows)
 
 
-def deliver(write: Callable[[Target], int], where: Destination, state: State, progress: Progress) -> int:
+def _written_plainly(result: Result, where: Destination, at_first_rows: Callable[[], None]) -> Write | None:
+    """What writes a few rows of simple types without Arrow; None where they are others, or many."""
+    from kpiengine.cli.formats.plain import WRITERS, PlainRows
+
+    write, fetched = WRITERS.get(where.format), result.fetched()
+    rows = None if write is None or fetched is None else PlainRows.of(*fetched)
+    if write is None or rows is None:
+        return None
+    at_first_rows()
+    return lambda target: write(rows, looks(result.columns), target)
+
+
+def _written_by_arrow(result: Result, where: Destination, at_first_rows: Callable[[], None]) -> Write:
+    write = writer(where.format)
+    found = stream(result.reader(), at_first_rows)
+    return lambda target: write(found, looks(result.columns), target)
+
+
+def deliver(write: Write, where: Destination, state: State, progress: Progress) -> int:
     """Has a result written to its place; `write` gives, and this too, how many rows it had."""
     if where.path is None:
         target = _standard_output()

@@ -31,6 +31,9 @@ class FakeResult:
         self.table = table
         self.columns = columns
 
+    def fetched(self) -> None:
+        """Rows come by Arrow."""
+
     def reader(self) -> pa.RecordBatchReader:
         return self.table.to_reader()
 

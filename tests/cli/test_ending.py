@@ -22,6 +22,9 @@ import sys, time, types, pyarrow as pa, kpiengine
 class Result:
     columns = ()
     def __init__(self, batches, then): self.batches, self.then = batches, then
+    def fetched(self):
+        return None
+
     def reader(self):
         batch = pa.record_batch({"n": list(range(1000))})
         def stream():

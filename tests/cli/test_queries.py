@@ -114,6 +114,9 @@ def test_out_keeps_the_old_file_when_the_stream_fails_midway(kpi, project, tmp_p
     class Broken:
         columns = ()
 
+        def fetched(self):
+            return None
+
         def reader(self):
             batch = pa.record_batch({"n": [1]})
 
