@@ -29,13 +29,13 @@ def everything(scale: float, pairs: int, threads: int) -> int:
     _title("Fifty metrics over one source")
     told += bounds.beyond("fifty metrics", fifty(data, pairs, threads), BOUND)
     _title("Ours to what a user would pick instead; below 1 ours is faster")
-    others(data, None, 3, threads)
+    others(data, None, min(pairs, 3), threads)
     _title("Semantic layers to the expert's SQL")
-    peers(data, 3, threads)
+    peers(data, min(pairs, 3), threads)
     _title("A fresh process to the least that could do the same")
     small = BUILD / "data-0.01"
     make(small, 0.01)
-    told += _starts(small)
+    told += _starts(small, 2 * pairs + 1)
 
     _title(f"Done in {(time.monotonic() - begun) / 60:.0f} minutes")
     for line in told:
@@ -45,9 +45,9 @@ def everything(scale: float, pairs: int, threads: int) -> int:
     return 1 if told else 0
 
 
-def _starts(data: Path) -> list[str]:
+def _starts(data: Path, turns: int) -> list[str]:
     told = []
-    for start in starts(data):
+    for start in starts(data, turns):
         bound = next(value for name, value in BOUNDS.items() if start.name.startswith(name))
         # Cold, the bound is one for the compiled sqlglot.
         if start.name != "query, cold":

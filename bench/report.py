@@ -43,7 +43,11 @@ def _on() -> str:
         return ""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if version)
     hardware = f"{found['processor']}, {found['processors']} processors, {found['memory_gb']} GB, {found['system']}"
-    return f"Measured on {found['day']} at commit {found['commit']}: {hardware}; Python {found['python']}, {versions}."
+    orders = f", on {found['orders']:,} orders" if "orders" in found else ""
+    return (
+        f"Measured on {found['day']} at commit {found['commit']}{orders}: {hardware};"
+        f" Python {found['python']}, {versions}."
+    )
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:

@@ -64,12 +64,12 @@ def run(
         ):
             print(line(measured), flush=True)
             found.append(measured)
+        if names is None and not passes:  # kept as it grows: what was measured is not lost with what comes after
+            save("exports" if export else "run", [_row(m) for m in found], orders=_orders(expert), pairs=pairs)
     for variant in variants:
         values = [m.wall.median for m in found if m.variant == (variant.passes or "")]
         print(f"geometric mean{' ' + variant.passes if variant.passes else ''}: {geometric_mean(values):.3f}")
         variant.close()
-    if names is None and not passes:
-        save("exports" if export else "run", [_row(m) for m in found], orders=_orders(expert), pairs=pairs)
     return found
 
 
