@@ -6,10 +6,16 @@ from pathlib import Path
 
 import yaml
 
-from kpiengine.testing.conformance import conformance
+from kpiengine.testing.conformance import conformance, groups
 
 REFUSED = yaml.safe_load((Path(__file__).parent / "refusals.yaml").read_text("utf-8"))
 
 test_postgres = conformance(
     "postgres", lambda request: {"url": request.getfixturevalue("postgres_url")}, REFUSED["postgres"]
+)
+# Case files, of which each is run on Sail, ask for the rest.
+test_sail = conformance(
+    "spark",
+    lambda request: {"remote": request.getfixturevalue("sail_remote")},
+    families=[group.family for group in groups() if group.family.startswith("library") or group.family == "kinds"],
 )

@@ -141,6 +141,10 @@ class Choosy(Altered):
         project.sql = sql  # type: ignore[method-assign]
         return project
 
+    def answer(self, project: Any, query: Mapping[str, Any], files: Mapping[str, Path]) -> pa.Table:
+        project.sql(**query)
+        return super().answer(project, query, files)
+
 
 def test_what_is_refused_is_named_and_the_rest_is_compared(tmp_path: Path) -> None:
     refused = check_group(BY_NAME["functions of texts"], Choosy("MD5"), tmp_path)
