@@ -238,6 +238,8 @@ class Sources:
     def files(self, name: str) -> tuple[Path, ...] | None:
         """The files that all rows of a source come from; None where they may come from elsewhere, too."""
         relation = self.relation(name)
+        if self.elsewhere is not None:
+            return None  # rows handed over to another engine may be older than the files are now
         if not isinstance(relation, SqlRelation) or relation.attach:
             return None  # an attached database may hold views over anything
         return relation.files or None

@@ -165,6 +165,18 @@ def test_rows_are_bound_and_keys_are_checked_on_the_engine(tmp_path: Path, plugi
         ]
 
 
+def test_rows_that_were_handed_over_prove_nothing_of_files_that_changed_since(tmp_path: Path, plugins: Plugins) -> None:
+    kpi = TABLE.replace("time: ordered_at}", "time: ordered_at, joins: {customers: customer}}")
+    kpi += "  customers: {from: customers.csv, key: customer}\n"
+    (tmp_path / "customers.csv").write_text("customer,country\na,FR\nb,DE\n")
+    with project(tmp_path, plugins, kpi) as opened:
+        assert len(opened.query("revenue", by="customers.country")) == 2
+        (tmp_path / "customers.csv").write_text("customer,country\na,FR\na,DE\n")
+        assert len(opened.query("revenue", by="customers.country")) == 2
+    with project(tmp_path, plugins, kpi) as opened, pytest.raises(KpiError, match="has 2 rows with customer = a"):
+        opened.query("revenue", by="customers.country").arrow()
+
+
 def test_an_export_is_streamed_and_its_footer_names_the_engine(tmp_path: Path, plugins: Plugins) -> None:
     with project(tmp_path, plugins, TABLE) as opened:
         done = opened.export(metrics="revenue", by="month", out=tmp_path / "out.parquet")
