@@ -272,25 +272,25 @@ def compare(project: Project, world: World, question: Question) -> None:
     assert differs is None, f"{differs}\n{result.sql}"
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(worlds(), questions(PLAIN, st.one_of(st.none(), PERIODS)), FORMS)
 def test_one_source(project: Project, world: World, question: Question, form: str) -> None:
     agree(project, world, question, form)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(worlds(), questions(SEVERAL, st.one_of(st.none(), PERIODS)), FORMS)
 def test_several_sources(project: Project, world: World, question: Question, form: str) -> None:
     agree(project, world, question, form)
 
 
-@settings(max_examples=150)
+@settings(max_examples=120)
 @given(worlds(), questions(sorted(AROUND), st.just("month")), FORMS)
 def test_time_functions_by_month(project: Project, world: World, question: Question, form: str) -> None:
     agree(project, world, question, form)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     worlds(),
     questions(
@@ -306,7 +306,7 @@ def test_time_functions_by_day_and_week(project: Project, world: World, question
 SATURDAY = 5
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(worlds(), questions(sorted(AROUND), st.just("week"), SATURDAY), FORMS)
 def test_weeks_that_start_on_saturday(saturday_project: Project, world: World, question: Question, form: str) -> None:
     agree(saturday_project, world, question, form)

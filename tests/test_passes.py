@@ -46,6 +46,7 @@ METRICS = {
     "span": "count(distinct until)",
     "either": "count_if(status = 'paid' or quantity > 2)",
     "buyers": "count(distinct customer_id)",
+    "recent": "trailing(count(distinct customer_id), 2, day)",
     "payers": "count(distinct customer_id) where status = 'paid'",
 }
 Row = tuple[Any, ...]
@@ -162,7 +163,7 @@ def test_passes_are_chosen_by_name(project, monkeypatch):
     assert sql("always -fold") == plain
     assert sql("always fold") == sql("always") != plain
     assert sql("ALL") == sql("") == plain
-    with pytest.raises(UsageError, match='KPI_PASSES: there is no pass "folds"; there are: masks, fold'):
+    with pytest.raises(UsageError, match='KPI_PASSES: there is no pass "folds"; there are: packed, masks, fold'):
         sql("folds")
 
 
@@ -220,21 +221,47 @@ def test_a_time_that_a_footer_denies_is_an_error(tmp_path, monkeypatch, day):
     """The file changes between the plan and the reading of it."""
     monkeypatch.setenv("KPI_PASSES", "always")
     spec = "sources: {t: {from: t.parquet, time: at}}\nmetrics:\n"
-    spec += "".join(f"  {n}: {{source: t, formula: {METRICS[n]}}}\n" for n in ("buyers", "payers", "rows"))
+    spec += "".join(f'  {n}: {{source: t, formula: "{METRICS[n]}"}}\n' for n in ("buyers", "payers", "rows", "recent"))
     (tmp_path / "kpi.yaml").write_text(spec, encoding="utf-8")
 
     def write(*days: str) -> None:
         rows = [dict(zip(SCHEMA.names, (1, "paid", None, None, None, at(d), None), strict=True)) for d in days]
         pa.parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "t.parquet")
 
-    for names in (["buyers"], ["payers"], ["payers", "rows"]):
+    asked = {"buyers": "BIT_OR", "payers": "BIT_OR", "payers,rows": "BIT_OR", "recent": "packed"}
+    for names, form in asked.items():
         write("2026-01-31", "2026-03-01")
         with kpiengine.open(tmp_path) as project:
             result = project.query(names, by="month")
-            assert "BIT_OR" in result.sql
+            assert form in result.sql
             write("2026-01-31", day)
             with pytest.raises(DataError, match=r"outside of what its Parquet file says|shift"):
                 result.arrow()
+
+
+# -- packed
+
+
+@pytest.mark.parametrize("by", ["day", "week", "month"])
+@pytest.mark.parametrize("function", ["trailing(X, 2, day)", "trailing(X, 1, month)", "to_date(X, month)"])
+def test_what_comes_next_is_told_by_packed_numbers(tmp_path, monkeypatch, by, function):
+    """Ids next to each other, below zero and at the edge of what fits; a value twice a day; days far apart."""
+    days = ["2026-01-01", "2026-01-01", "2026-01-03", "2026-01-31", "2026-03-01", "2026-03-02"]
+    ids = [-(2**40), -1, 0, 1, 2**40]
+    rows = [(n, None, None, None, None, at(d, h), None) for n in ids for h, d in enumerate(days) if (n + h) % 3]
+    made = [dict(zip(SCHEMA.names, row, strict=True)) for row in [*rows, rows[0]]]
+    pa.parquet.write_table(pa.Table.from_pylist(made, schema=SCHEMA), tmp_path / "t.parquet")
+    formula = function.replace("X", "count(distinct customer_id)")
+    spec = f'sources: {{t: {{from: t.parquet, time: at}}}}\nmetrics: {{n: {{source: t, formula: "{formula}"}}}}\n'
+    (tmp_path / "kpi.yaml").write_text(spec, encoding="utf-8")
+    answers = []
+    for chosen in ("always", "none"):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        with kpiengine.open(tmp_path) as project:
+            result = project.query("n", by=by)
+            assert ("packed" in result.sql) == (chosen == "always")
+            answers.append(rows_of(result.arrow()))
+    assert answers[0] == answers[1]
 
 
 def test_each_pass_is_a_module_with_a_function_of_its_name():

@@ -13,11 +13,12 @@ from kpiengine.errors import UsageError, choices
 from kpiengine.passes.context import Context
 from kpiengine.passes.fold import fold
 from kpiengine.passes.masks import masks
+from kpiengine.passes.packed import packed
 from kpiengine.plan import Plan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (masks, fold)
+PASSES: tuple[Pass, ...] = (packed, masks, fold)
 DIALECT = "duckdb"
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, fields
 
 from sqlglot import exp
 
+from kpiengine.calendar import plus_days
 from kpiengine.plan.calls import BoundCall
 from kpiengine.plan.expressions import all_of, both_equal, column, is_null, not_null, whole_number
 from kpiengine.plan.facts import Fact
 from kpiengine.plan.relations import Around, Relation
 from kpiengine.plan.steps import Aggregate, Link, Named, Select, Step, Union
 
-ENDINGS = ("_seen", "_next", "_days", "_gone", "_left", "_moves", "_changes", "_groups")
+ENDINGS = ("_seen", "_next", "_pairs", "_days", "_gone", "_left", "_moves", "_changes", "_groups")
 """What names of steps on the way to a count have behind the count's."""
 
 
@@ -29,9 +30,11 @@ class _Names:
     value: str
     seen_on: str
     next_period: str
+    next_seen: str
     gone: str
     enters: str
     leaves: str
+    times: str
     change: str
 
     @classmethod
@@ -72,22 +75,33 @@ def around_distinct(
     seen = Select(
         f"{name}_seen", fact.rows.step,
         (*grouped, Named(names.value, value), Named(names.seen_on, fact.day), Named(period, keys[period])),
-        filters=(*fact.where, *call.filters, *own, not_null(value.copy()), not_null(fact.day.copy())), distinct=True,
+        filters=(*fact.where, *call.filters, *own, not_null(value.copy()), not_null(fact.day.copy())),
     )  # fmt: skip
     kept = tuple(Named(k, column(k)) for k in (*others, names.seen_on, period))
-    following = Select(f"{name}_next", seen.name, (*kept, Named(names.next_period, _next(period, others, names))))
-    steps: list[Step] = [seen, following]
-    left: exp.Expr = column(names.next_period, following.name)
+    then: exp.Expr = column(names.next_period)
+    coming = [Named(names.next_period, _next(period, others, names))]
+    if around.reach is not None:  # what comes after the last window's end is as good as nothing, and makes no pair
+        coming.append(Named(names.next_seen, _next(names.seen_on, others, names)))
+        soon = exp.LT(this=column(names.next_seen), expression=plus_days(column(names.seen_on), around.reach))
+        then = exp.Case(ifs=[exp.If(this=soon, true=then)])
+    following = Select(f"{name}_next", seen.name, (*kept, *coming))
+    # A value seen twice on a day leaves when it enters, once. From here on there are as many rows as pairs of days.
+    pairs = Aggregate(
+        f"{name}_pairs", following.name, (*kept, Named(names.next_period, then)),
+        (Named(names.times, exp.Count(this=exp.Star())),),
+    )  # fmt: skip
+    steps: list[Step] = [seen, following, pairs]
+    left: exp.Expr = column(names.next_period, pairs.name)
     links: tuple[Link, ...] = ()
     if around.first is not None:
-        ends = _ends(name, around, following.name, names)
+        ends = _ends(name, around, pairs.name, names)
         steps += ends
-        links = (Link(ends[-1].name, ends[-1].name, (_same(names.seen_on, following.name, ends[-1].name),)),)
+        links = (Link(ends[-1].name, ends[-1].name, (_same(names.seen_on, pairs.name, ends[-1].name),)),)
         left = _earlier(left, column(names.gone, ends[-1].name))
     leaving = Select(
-        f"{name}_left", following.name,
-        (*(Named(k, column(k, following.name)) for k in others), Named(names.enters, column(period, following.name)),
-         Named(names.leaves, left)), links,
+        f"{name}_left", pairs.name,
+        (*(Named(k, column(k, pairs.name)) for k in others), Named(names.enters, column(period, pairs.name)),
+         Named(names.leaves, left), Named(names.times, column(names.times, pairs.name))), links,
     )  # fmt: skip
     steps.append(leaving)
     changes = _changes(name, leaving.name, others, period, names)
@@ -96,10 +110,10 @@ def around_distinct(
     return steps, Relation(name, tuple(keys), {number: measure})
 
 
-def _next(period: str, others: list[str], names: _Names) -> exp.Expr:
-    """The period in which the same value is seen next, in the same group."""
+def _next(moment: str, others: list[str], names: _Names) -> exp.Expr:
+    """The period or the day on which the same value is seen next, in the same group."""
     return exp.Window(
-        this=exp.Lead(this=column(period)),
+        this=exp.Lead(this=column(moment)),
         partition_by=[*(column(k) for k in others), column(names.value)],
         order=exp.Order(expressions=[exp.Ordered(this=column(names.seen_on), nulls_first=False)]),
     )
@@ -136,8 +150,8 @@ def _changes(name: str, leaving: str, others: list[str], period: str, names: _Na
         columns = (*(Named(k, column(k)) for k in others), Named(period, column(moment)), Named(names.change, change))
         return Select("", leaving, columns, filters=(not_null(column(moment)),))
 
-    one = exp.Literal.number(1)
-    both = Union(f"{name}_moves", (arm(names.enters, one), arm(names.leaves, exp.Neg(this=one.copy()))))
+    times = column(names.times)
+    both = Union(f"{name}_moves", (arm(names.enters, times), arm(names.leaves, exp.Neg(this=times.copy()))))
     keys = tuple(Named(k, column(k)) for k in (*others, period))
     total = whole_number(exp.Sum(this=column(names.change)))
     return [both, Aggregate(f"{name}_changes", both.name, keys, (Named(names.change, total),))]

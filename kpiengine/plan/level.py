@@ -21,7 +21,16 @@ from kpiengine.plan.facts import Fact
 from kpiengine.plan.frames import Frame, Measure, Window
 from kpiengine.plan.relations import HOUR, Around, Relation, around_rows, on_edge_day, plain, two_level
 from kpiengine.plan.scans import Workspace
-from kpiengine.plan.spine import LAST_DAY, SPINE_ENDINGS, Spine, hour_of, shift_name, spine_steps, window_start
+from kpiengine.plan.spine import (
+    LAST_DAY,
+    SPINE_ENDINGS,
+    Spine,
+    hour_of,
+    shift_name,
+    spine_steps,
+    window_reach,
+    window_start,
+)
 from kpiengine.plan.steps import Link, Named, Part, Select, Step, Stitch, Union
 from kpiengine.plan.targets import FINER, ConstantTarget, adds_up, own_grain, unknown
 from kpiengine.query import Query
@@ -282,7 +291,8 @@ class Level:
         if window is None or self.spine is None:
             return None
         last = HOUR if self.spine.period == HOUR else LAST_DAY
-        return Around(self.spine.step, self.spine.period, window_start(window), last)
+        reach = window_reach(window, self.spine.period)
+        return Around(self.spine.step, self.spine.period, window_start(window), last, reach)
 
     def _kept(self, frame: Frame) -> list[str]:
         """The level's keys less those that total() drops."""

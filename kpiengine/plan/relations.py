@@ -43,12 +43,14 @@ class Around:
     """The days that count for each period: columns of the step `periods` with the first and the last of them.
 
     `first` None: from the beginning. `period` is the periods' own column. Where that is `hour`, hours count, not days.
+    `reach`: so many days after a day no window holds it any more; None where one always does.
     """
 
     periods: str
     period: str
     first: str | None
     last: str
+    reach: int | None = None
 
     def moment(self, fact: Fact) -> exp.Expr:
         """The day of a row of the fact, or its hour."""

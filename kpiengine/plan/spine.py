@@ -41,6 +41,17 @@ def window_start(window: Window) -> str | None:
     return None if window.function == "running" else f"{window.name}_start"
 
 
+_LONGEST = {"hour": 1, "day": 1, "week": 7, "month": 35, "quarter": 98, "year": 390}
+"""Days that a unit has at most, in whatever calendar."""
+
+
+def window_reach(window: Window, period: str) -> int | None:
+    """So many days after a day no window of periods holds it any more; None for one that starts at the beginning."""
+    if window.function == "running":
+        return None
+    return max(window.n, 1) * _LONGEST[window.unit] + _LONGEST[period] + 1
+
+
 def spine_steps(
     name: str, unit: str, calendar: Calendar, parts: Sequence[Part], frames: Sequence[Frame],
     since: dt.date | None = None, until: dt.date | None = None,

@@ -50,7 +50,7 @@ WITH orders_rows AS (
   GROUP BY
     1
 ), orders_buyers_count_trailing_2_month_by_month_seen AS (
-  SELECT DISTINCT
+  SELECT
     customer_id AS value,
     ordered_at AS seen_on,
     CAST(DATE_TRUNC('MONTH', ordered_at) AS DATE) AS month
@@ -61,12 +61,24 @@ WITH orders_rows AS (
   SELECT
     seen_on,
     month,
-    LEAD(month) OVER (PARTITION BY value ORDER BY seen_on) AS next_period
+    LEAD(month) OVER (PARTITION BY value ORDER BY seen_on) AS next_period,
+    LEAD(seen_on) OVER (PARTITION BY value ORDER BY seen_on) AS next_seen
   FROM orders_buyers_count_trailing_2_month_by_month_seen
+), orders_buyers_count_trailing_2_month_by_month_pairs AS (
+  SELECT
+    seen_on,
+    month,
+    CASE WHEN next_seen < seen_on + 106 THEN next_period END AS next_period,
+    COUNT(*) AS times
+  FROM orders_buyers_count_trailing_2_month_by_month_next
+  GROUP BY
+    1,
+    2,
+    3
 ), orders_buyers_count_trailing_2_month_by_month_days AS (
   SELECT DISTINCT
     seen_on
-  FROM orders_buyers_count_trailing_2_month_by_month_next
+  FROM orders_buyers_count_trailing_2_month_by_month_pairs
 ), orders_buyers_count_trailing_2_month_by_month_gone AS (
   SELECT
     orders_buyers_count_trailing_2_month_by_month_days.seen_on,
@@ -78,30 +90,31 @@ WITH orders_rows AS (
     1
 ), orders_buyers_count_trailing_2_month_by_month_left AS (
   SELECT
-    orders_buyers_count_trailing_2_month_by_month_next.month AS enters,
+    orders_buyers_count_trailing_2_month_by_month_pairs.month AS enters,
     CASE
-      WHEN NOT orders_buyers_count_trailing_2_month_by_month_next.next_period IS NULL
+      WHEN NOT orders_buyers_count_trailing_2_month_by_month_pairs.next_period IS NULL
       AND (
         orders_buyers_count_trailing_2_month_by_month_gone.gone IS NULL
-        OR orders_buyers_count_trailing_2_month_by_month_next.next_period <= orders_buyers_count_trailing_2_month_by_month_gone.gone
+        OR orders_buyers_count_trailing_2_month_by_month_pairs.next_period <= orders_buyers_count_trailing_2_month_by_month_gone.gone
       )
-      THEN orders_buyers_count_trailing_2_month_by_month_next.next_period
+      THEN orders_buyers_count_trailing_2_month_by_month_pairs.next_period
       ELSE orders_buyers_count_trailing_2_month_by_month_gone.gone
-    END AS leaves
-  FROM orders_buyers_count_trailing_2_month_by_month_next
+    END AS leaves,
+    orders_buyers_count_trailing_2_month_by_month_pairs.times
+  FROM orders_buyers_count_trailing_2_month_by_month_pairs
   LEFT JOIN orders_buyers_count_trailing_2_month_by_month_gone
-    ON orders_buyers_count_trailing_2_month_by_month_next.seen_on = orders_buyers_count_trailing_2_month_by_month_gone.seen_on
+    ON orders_buyers_count_trailing_2_month_by_month_pairs.seen_on = orders_buyers_count_trailing_2_month_by_month_gone.seen_on
 ), orders_buyers_count_trailing_2_month_by_month_moves AS (
   SELECT
     enters AS month,
-    1 AS change
+    times AS change
   FROM orders_buyers_count_trailing_2_month_by_month_left
   WHERE
     NOT enters IS NULL
   UNION ALL
   SELECT
     leaves AS month,
-    -1 AS change
+    -times AS change
   FROM orders_buyers_count_trailing_2_month_by_month_left
   WHERE
     NOT leaves IS NULL

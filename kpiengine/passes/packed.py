@@ -1,0 +1,175 @@
+"""When a value is seen next, by one sort of one number: value and day packed, where both are proven to fit.
+
+    lead(day) over (partition by value order by day)  →  lead(packed) over (order by packed)
+    with packed = value * 2ⁿ + number of the day
+
+One sort of one BIGINT costs half of a window over partitions. A day out of the proven bounds is an error; a value may
+lie anywhere, since a BIGINT that overflows is one, too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from kpiengine.calendar import expression
+from kpiengine.passes.context import FEW_ROWS, Context, Lineage
+from kpiengine.passes.trees import over
+from kpiengine.plan.expressions import column
+from kpiengine.plan.steps import Aggregate, Named, Plan, Select, Step
+
+ROOM = 2**62
+"""What packed numbers have to stay under, by the bounds of the values."""
+CHANGED = (
+    "a time lies outside of what its Parquet file says of itself: the file has changed meanwhile (ask again), or was "
+    "written with wrong statistics (KPI_PASSES=-packed does without them)"
+)
+
+
+def packed(plan: Plan, context: Context) -> Plan:
+    """Pairs of a day and the period in which the same value is seen next, from packed numbers."""
+    lineage = Lineage(plan, context)
+    steps = list(plan.steps)
+    for place, (seen, following, pairs) in enumerate(zip(steps, steps[1:], steps[2:], strict=False)):
+        if isinstance(seen, Select) and isinstance(following, Select) and isinstance(pairs, Aggregate):
+            found = _found(seen, following, pairs, lineage)
+            if found is not None:
+                steps[place : place + 3] = _Packed(found, lineage).steps()
+    return replace(plan, steps=tuple(steps))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The three steps; in the first the value and the day, with the days that there may be and the bits of one.
+
+    `names`: keys of the pairs as what they are of `day` and `next_day`. `reach`: a next day that is so many days later
+    is not looked at.
+    """
+
+    seen: Select
+    following: Select
+    pairs: Aggregate
+    value: exp.Expr
+    day: exp.Expr
+    names: dict[str, exp.Expr]
+    days: tuple[dt.date, dt.date]
+    bits: int
+    reach: int
+
+
+def _found(seen: Select, following: Select, pairs: Aggregate, lineage: Lineage) -> _Found | None:
+    """None where these are other steps, or packing does not pay or is not proven to fit."""
+    windows = [c.expression for c in following.columns if isinstance(c.expression, exp.Window)]
+    if not windows or following.input != seen.name or pairs.input != following.name or seen.links:
+        return None
+    by, order = windows[0].args.get("partition_by") or [], windows[0].args.get("order")
+    made = {c.name: c.expression for c in seen.columns}
+    if not isinstance(windows[0].this, exp.Lead) or len(by) != 1 or order is None or len(order.expressions) != 1:
+        return None
+    value, day = made[by[0].name], made[order.expressions[0].this.name]
+    names = _of_days(following, pairs, made, day)
+    days, reach = _days(day, seen.input, lineage), _reach(pairs)
+    if names is None or days is None or reach is None:
+        return None
+    bits = _bits(value, seen.input, (days[1] - days[0]).days + reach, lineage)
+    return None if bits is None else _Found(seen, following, pairs, value, day, names, days, bits, reach)
+
+
+def _of_days(
+    following: Select, pairs: Aggregate, made: Mapping[str, exp.Expr], day: exp.Expr
+) -> dict[str, exp.Expr] | None:
+    """The keys of the pairs over `day` and `next_day`; None where one is of something else."""
+    columns: dict[exp.Expr, exp.Expr] = {}
+    for each in following.columns:
+        later = isinstance(each.expression, exp.Window)
+        name = each.expression.this.this.name if later else each.expression.name
+        said = over(made[name], {day: column("next_day" if later else "day")})
+        if said is not None:
+            columns[column(each.name)] = said
+    found = {key.name: over(key.expression, columns) for key in pairs.keys}
+    return {n: tree for n, tree in found.items() if tree is not None} if all(found.values()) else None
+
+
+def _reach(pairs: Aggregate) -> int | None:
+    """After how many days a next one does not count any more, as a key of the pairs says."""
+    for key in pairs.keys:
+        for soon in key.expression.find_all(exp.LT):
+            if isinstance(soon.expression, exp.Add) and soon.expression.expression.is_int:
+                return int(soon.expression.expression.to_py())
+    return None
+
+
+def _days(day: exp.Expr, step: str, lineage: Lineage) -> tuple[dt.date, dt.date] | None:
+    names = {c.name for c in day.find_all(exp.Column)}
+    return lineage.days(step, names.pop()) if len(names) == 1 else None
+
+
+def _bits(value: exp.Expr, step: str, most: int, lineage: Lineage) -> int | None:
+    """The bits that a day takes; None where value and day are not proven to fit, or there are few rows."""
+    bounds = lineage.bounds(step, value.name) if isinstance(value, exp.Column) else None
+    whole = bounds.whole_numbers() if bounds is not None else None
+    rows = lineage.rows(step)
+    if whole is None or (not lineage.context.always and (rows is None or rows < FEW_ROWS)):
+        return None
+    bits = (most + 1).bit_length()
+    return bits if max(abs(whole[0]), abs(whole[1]) + 1) << bits < ROOM else None
+
+
+class _Packed:
+    def __init__(self, found: _Found, lineage: Lineage) -> None:
+        self.found = found
+        self.lineage = lineage
+        self.mask = exp.Literal.number(2**found.bits - 1)
+
+    def steps(self) -> list[Step]:
+        """The packed numbers, each with the next, then pairs of days, then what is asked of these."""
+        found = self.found
+        seen = replace(found.seen, columns=(Named("packed", self._packed()),))
+        order = exp.Order(expressions=[exp.Ordered(this=column("packed"), nulls_first=False)])
+        lead = exp.Window(this=exp.Lead(this=column("packed")), order=order)
+        following = replace(found.following, columns=(Named("packed", column("packed")), Named("next_packed", lead)))
+        name = self.lineage.unique(f"{found.pairs.name}_of_days")
+        number = Named("day_number", expression("packed & mask", packed=column("packed"), mask=self.mask))
+        times = Named(found.pairs.measures[0].name, found.pairs.measures[0].expression.copy())
+        days = Aggregate(name, following.name, (number, Named("next_number", self._next())), (times,))
+        return [seen, following, days, self._pairs(name)]
+
+    def _packed(self) -> exp.Expr:
+        """The value above the number of the day, which has to be one that there may be."""
+        number = self._number()
+        first, last = self.found.days
+        most = exp.Literal.number((last - first).days)
+        within = exp.Between(this=number, low=exp.Literal.number(0), high=most)
+        wrong = exp.Anonymous(this="error", expressions=[exp.Literal.string(CHANGED)])
+        day = exp.Case(ifs=[exp.If(this=within, true=number.copy())], default=wrong)
+        value = exp.cast(self.found.value.copy(), "BIGINT")
+        return expression("value * width + day", value=value, width=exp.Literal.number(2**self.found.bits), day=day)
+
+    def _number(self) -> exp.Expr:
+        first = exp.cast(exp.Literal.string(self.found.days[0].isoformat()), "DATE")
+        return exp.paren(expression("day - first", day=self.found.day, first=first), copy=False)
+
+    def _next(self) -> exp.Expr:
+        """The number of the day on which the value is seen next; NULL where that is too late, or another value's. A
+        number has room for the reach beyond the last day, so that the next value's lie farther away."""
+        reach = exp.Literal.number(self.found.reach)
+        soon = expression(
+            "following < packed + reach", following=column("next_packed"), packed=column("packed"), reach=reach
+        )
+        number = expression("following & mask", following=column("next_packed"), mask=self.mask)
+        return exp.Case(ifs=[exp.If(this=soon, true=number)])
+
+    def _pairs(self, days: str) -> Aggregate:
+        found = self.found
+        first = exp.cast(exp.Literal.string(found.days[0].isoformat()), "DATE")
+        of: dict[exp.Expr, exp.Expr] = {}
+        for name, number in (("day", "day_number"), ("next_day", "next_number")):
+            day = expression("first + CAST(n AS INT)", first=first, n=column(number))
+            of[column(name)] = exp.paren(day, copy=False)
+        keys = [Named(name, over(tree, of) or tree) for name, tree in found.names.items()]
+        measure = found.pairs.measures[0]
+        total = exp.cast(exp.Sum(this=column(measure.name)), "BIGINT")
+        return replace(found.pairs, input=days, keys=tuple(keys), measures=(Named(measure.name, total),))
