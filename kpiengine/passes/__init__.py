@@ -11,14 +11,16 @@ from collections.abc import Callable
 
 from kpiengine.errors import UsageError, choices
 from kpiengine.passes.context import Context
+from kpiengine.passes.entities import entities
 from kpiengine.passes.fold import fold
 from kpiengine.passes.masks import masks
 from kpiengine.passes.packed import packed
+from kpiengine.passes.prune import prune
 from kpiengine.plan import Plan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (packed, masks, fold)
+PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, fold)
 DIALECT = "duckdb"
 
 

@@ -74,6 +74,8 @@ def _asked(step: Aggregate, lineage: Lineage) -> _Asked | None:
         if isinstance(call, exp.Count) and isinstance(call.this, exp.Distinct):
             counts[measure.name] = tuple(conditions)
             values |= dict.fromkeys(call.this.expressions)
+    if not step.measures and (reaching := _reaching(step, lineage)) is not None:
+        values[reaching] = None
     value = next(iter(values), None)
     if len(values) != 1 or not isinstance(value, exp.Column):
         return None
@@ -85,6 +87,20 @@ def _asked(step: Aggregate, lineage: Lineage) -> _Asked | None:
             late = _late(lineage.steps[step.input], dims, value, looked_at)
             asked = _Asked(step, value, counts, key.name, periods, dims, late)
             return asked if _pays(asked, lineage) else None
+    return None
+
+
+def _reaching(step: Aggregate, lineage: Lineage) -> exp.Column | None:
+    """Of groups alone, without a measure: the rows' column by which a joined dimension is reached."""
+    source = lineage.steps.get(step.input)
+    if not isinstance(source, Select):
+        return None
+    made = {c.name: c.expression for c in source.columns}
+    tables = {m.table for k in step.keys if isinstance(m := made.get(k.expression.name), exp.Column)}
+    for link in source.links:
+        for own in (c for on in link.on for c in on.find_all(exp.Column) if c.table == source.input):
+            if link.alias in tables:
+                return next((column(n) for n, e in made.items() if e == own), None)
     return None
 
 
