@@ -54,6 +54,7 @@ METRICS = {
     "new_payers": "count(distinct customer_id) where at = first_time(customer_id) and status = 'paid'",
     "new_value": "sum(per(customer_id, max(overall(customer_id, sum(amount))))) where at = first_time(customer_id)",
     "new_lines": "count(*) where at = first_time(customer_id)",
+    "rich_lines": "count(*) where overall(customer_id, sum(amount)) > 5",
     "back": "count(distinct customer_id) where at > first_time(customer_id)",
 }
 Row = tuple[Any, ...]
@@ -143,6 +144,16 @@ def test_new_entities_are_counted_from_one_row_each(project):
     sql = bound(project, *ROWS).query(["new", "new_value"], by=["month", "customers.city"]).sql
     assert "t_rows.customer_id = t_first_time" not in sql  # no row is joined with its entity's first time
     assert sql.count('MIN("at")') == 1
+
+
+def test_aggregates_of_the_same_rows_by_the_same_key_are_one(project, monkeypatch):
+    answers = []
+    for chosen, readings in (("none", 3), ("always,merge", 2)):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        result = bound(project, *ROWS).query(["new_lines", "rich_lines"], by=["until"])
+        assert result.sql.count("FROM t_rows\n") == readings  # of the rows themselves, and of one or two by customer
+        answers.append(rows_of(result.arrow()))
+    assert answers[0] == answers[1]
 
 
 def test_a_join_that_nobody_reads_is_left_out(project, monkeypatch):

@@ -14,13 +14,14 @@ from kpiengine.passes.context import Context
 from kpiengine.passes.entities import entities
 from kpiengine.passes.fold import fold
 from kpiengine.passes.masks import masks
+from kpiengine.passes.merge import merge
 from kpiengine.passes.packed import packed
 from kpiengine.passes.prune import prune
 from kpiengine.plan import Plan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, fold)
+PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold)
 DIALECT = "duckdb"
 
 
