@@ -1,7 +1,8 @@
-"""Every YAML case, on DuckDB and on Sail."""
+"""Every YAML case, on DuckDB with plans as they are made and as all passes leave them, and on Sail."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,12 @@ def test_duckdb(case: Case, tmp_path: Path, golden: Golden) -> None:
     if "duckdb" in case.not_on:
         pytest.skip(case.not_on["duckdb"])
     run_case(case, DuckDb(), tmp_path, golden)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.error is None], ids=str)
+def test_duckdb_after_all_passes(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KPI_PASSES", "always")
+    run_case(replace(case, golden=False), DuckDb(), tmp_path)
 
 
 # An error has nothing to do with the engine, unless it is one of the data.

@@ -17,7 +17,7 @@ from math import prod
 from sqlglot import exp
 
 from kpiengine.passes.context import FEW_ROWS, Context, Lineage, free
-from kpiengine.passes.trees import calls, core, over, size, taken_apart
+from kpiengine.passes.trees import calls, core, over, own_columns, size, taken_apart
 from kpiengine.plan.expressions import column, not_null, whole_number, with_filter
 from kpiengine.plan.steps import Aggregate, Named, Plan, Step
 
@@ -133,7 +133,7 @@ class _Folding:
             return {}
         found: dict[exp.Expr, int] = {}
         for condition in seen:
-            for each in condition.find_all(exp.Column):
+            for each in own_columns(condition):
                 values = self._values(each)
                 if values <= FEW_VALUES if values is not None else self.always:
                     found[each] = values or 1

@@ -32,7 +32,10 @@ def size(tree: exp.Expr) -> int:
 
 
 def over(tree: exp.Expr, groups: Mapping[exp.Expr, exp.Expr]) -> exp.Expr | None:
-    """`tree` with each expression that `groups` has replaced by what it gives; None where a column is left."""
+    """`tree` with each expression that `groups` has replaced by what it gives; None where a column is left.
+
+    A query inside of it is a value like any other: its columns are its own.
+    """
     left = False
 
     def replaced(node: exp.Expr) -> exp.Expr:
@@ -49,13 +52,20 @@ def over(tree: exp.Expr, groups: Mapping[exp.Expr, exp.Expr]) -> exp.Expr | None
 
 def _from_above(tree: exp.Expr, replaced: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     new = replaced(tree)
-    if new is not tree:
+    if new is not tree or isinstance(tree, exp.Subquery):
         return new
     for child in list(tree.iter_expressions()):
         made = _from_above(child, replaced)
         if made is not child:
             child.replace(made)
     return tree
+
+
+def own_columns(tree: exp.Expr) -> Iterator[exp.Column]:
+    """The columns of a tree, those of queries inside of it aside."""
+    for node in tree.walk(prune=lambda n: isinstance(n, exp.Subquery)):
+        if isinstance(node, exp.Column):
+            yield node
 
 
 def conjuncts(condition: exp.Expr) -> list[exp.Expr]:
