@@ -22,15 +22,15 @@ from kpiengine.plan import Plan
 Pass = Callable[[Plan, Context], Plan]
 
 PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold)
-DIALECT = "duckdb"
+ENGINES = {"duckdb": PASSES, "spark": (prune, fold)}
+"""The passes that are right, and pay, on an engine, by its dialect."""
 
 
 def passed(plan: Plan, context: Context, chosen: str = "all") -> Plan:
     """The plan after all passes that `chosen` (the text of KPI_PASSES) leaves. UsageError for an unknown name."""
-    if context.dialect != DIALECT:
-        return plan
+    useful = ENGINES.get(context.dialect, ())
     for each in _chosen(chosen):
-        plan = each(plan, context)
+        plan = each(plan, context) if each in useful else plan
     return plan
 
 

@@ -32,6 +32,12 @@ class Context:
     dialect: str
     always: bool = False
 
+    @property
+    def fewest_together(self) -> int:
+        """From how many aggregates of the same rows on finer groups pay: a cluster folds each one's rows before it
+        shuffles them as it is, and gains nothing but rows that are read once."""
+        return 2 if self.dialect == "spark" else 1
+
 
 class Lineage:
     """Where the columns of a plan's steps come from, and with that what is known of them."""

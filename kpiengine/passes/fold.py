@@ -38,6 +38,8 @@ def fold(plan: Plan, context: Context) -> Plan:
             together.setdefault((step.input, step.filters), []).append(step)
     made: dict[str, list[Step]] = {}
     for (rows, _), found in together.items():
+        if len(found) < lineage.context.fewest_together:
+            continue
         folded = _Folding(rows, found, lineage).steps()
         if folded is not None:
             fine, *coarse = folded

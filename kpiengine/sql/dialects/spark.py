@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from kpiengine.sql.dialects.division import divided_in_double
+from kpiengine.sql.dialects.once import computed_once
 from kpiengine.sql.dialects.rewriting import Dialect
 
 
@@ -30,4 +31,4 @@ def bare_generators(tree: exp.Expr) -> exp.Expr:
     return tree
 
 
-DIALECT = Dialect("spark", "spark", (divided_in_double, exact_percentiles, bare_generators))
+DIALECT = Dialect("spark", "spark", (divided_in_double, exact_percentiles, bare_generators, computed_once))
