@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -21,6 +21,9 @@ from kpiengine.testing import same_value
 from . import engines
 from .expressions import GROUPS, ROWS
 from .table import rows
+
+if TYPE_CHECKING:
+    from servers.connect import SparkConnect
 
 Run = Callable[[str], pa.Table]
 
@@ -72,13 +75,20 @@ def on_datafusion() -> Run:
     return engines.datafusion(rows())
 
 
+@pytest.fixture(scope="session")
+def on_spark(sail: SparkConnect) -> Run:
+    """Sail, in Spark's place."""
+    sail.session.load("given_rows", rows().to_reader())
+    return sail.execute
+
+
 CASES = [
     (text, refuses, of_group) for of_group, told in ((False, ROWS), (True, GROUPS)) for text, refuses in told.items()
 ]
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("dialect", ["postgres", "clickhouse", "datafusion"])
+@pytest.mark.parametrize("dialect", ["postgres", "clickhouse", "datafusion", "spark"])
 @pytest.mark.parametrize(("text", "refuses", "of_group"), CASES, ids=[case[0] for case in CASES])
 def test_same_or_refused(
     text: str, refuses: str, of_group: bool, dialect: str, on_duckdb: Run, request: pytest.FixtureRequest

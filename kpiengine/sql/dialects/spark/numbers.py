@@ -1,0 +1,78 @@
+"""Numbers and truth values on Spark, which cuts off where DuckDB rounds."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
+from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number
+
+
+def cast(node: exp.Cast) -> exp.Expr:
+    """Casts to integers round: decimals half away from zero, doubles half to even."""
+    to, inner = family_of_type(node.to.sql("duckdb")), family(node.this)
+    if to == "int" and inner == "decimal":
+        return exp.cast(exp.Round(this=node.this), node.to)
+    if to == "int" and inner == "double":
+        return exp.cast(_half_to_even(as_double(node.this)), node.to)
+    if to == "decimal" and inner == "bool":
+        return exp.cast(exp.cast(node.this, "INT"), node.to)
+    if to == "text" and inner in ("double", "timestamp", "timestamptz"):
+        raise Unsayable("it is written differently as text; of a point in time strftime says how")
+    return node
+
+
+def _half_to_even(value: exp.Expr) -> exp.Expr:
+    """A DOUBLE as a whole one. RINT says so, too, and on Sail rounds halves up."""
+    fraction = exp.Abs(this=exp.Sub(this=value.copy(), expression=exp.Floor(this=value.copy())))
+    halved = exp.Round(this=exp.Mul(this=value.copy(), expression=number("5e-1")))
+    even = exp.Mul(this=number(2), expression=halved)
+    is_half = exp.EQ(this=fraction, expression=number("5e-1"))
+    return exp.case().when(is_half, even).else_(exp.Round(this=value.copy()))
+
+
+def logarithm(node: exp.Log) -> exp.Expr:
+    """log(x) is to base 10."""
+    return call("LOG10", as_double(node.this)) if node.expression is None else node
+
+
+def truncated(node: exp.Trunc) -> exp.Expr:
+    """trunc(x): towards zero."""
+    if node.args.get("decimals") is not None:
+        raise Unsayable("to whole numbers alone")
+    below = exp.LT(this=node.this.copy(), expression=number(0))
+    return exp.case().when(below, exp.Ceil(this=node.this.copy())).else_(exp.Floor(this=node.this))
+
+
+def whole_quotient(node: exp.IntDiv) -> exp.Expr:
+    """a // b of integers, which is NULL where b is 0."""
+    whole_numbers_alone(node)
+    return exp.IntDiv(this=node.this, expression=exp.Nullif(this=node.expression, expression=number(0)))
+
+
+def remainder(node: exp.Mod) -> exp.Expr:
+    """a % b, which is NULL where b is 0."""
+    if not (isinstance(node.expression.unnest(), exp.Literal) and node.expression.unnest().to_py()):
+        node.set("expression", exp.Nullif(this=node.expression, expression=number(0)))
+    return node
+
+
+def _same(node: exp.Expr) -> exp.Expr:
+    return node
+
+
+_ALIKE: tuple[type[exp.Expr], ...] = (
+    exp.Cbrt, exp.Sin, exp.Cos, exp.Tan, exp.Asin, exp.Acos, exp.Atan, exp.Atan2, exp.Degrees, exp.Radians, exp.Pi,
+    exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.Round, exp.Sign,
+)  # fmt: skip
+_SAME: dict[type[exp.Expr] | str, Form] = {kind: _same for kind in _ALIKE}
+
+FORMS: Forms = {
+    **_SAME,
+    exp.Cast: cast,
+    exp.Log: logarithm,
+    exp.Trunc: truncated,
+    exp.IntDiv: whole_quotient,
+    exp.Mod: remainder,
+}
