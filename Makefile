@@ -67,7 +67,7 @@ install: $(VENV)/.locked-dev $(VENV)/.installed ## .venv, ready to work in
 golden: install ## write the golden files again; read the difference before you commit it
 	$(BIN)/pytest --update-golden $(PYTEST_FLAGS)
 
-bench: install ## measure against an expert's SQL; fails where a bound is exceeded (docs/performance.md)
+bench: install ## measure against an expert's SQL; fails where a bound is exceeded
 	@$(BIN)/python -m bench all $(BENCH_FLAGS)
 
 lock: ## pin the versions in requirements/ again, after a change to pyproject.toml
