@@ -44,6 +44,7 @@ METRICS = {
     "latest": "max(until)",
     "middle": "median(quantity)",
     "span": "count(distinct until)",
+    "odd": "count(*) where quantity % 2 = 1 or quantity % 3 = 1 or quantity % 5 = 1",
     "either": "count_if(status = 'paid' or quantity > 2)",
     "buyers": "count(distinct customer_id)",
     "recent": "trailing(count(distinct customer_id), 2, day)",
@@ -196,6 +197,21 @@ def test_a_sum_that_overflows_stays_an_error_and_parts_that_would_alone_do_not(p
     assert bound(project, *fits).query("pieces", by="month").arrow().to_pylist()[0]["pieces"] == 0
     with pytest.raises(DataError, match="out of the range of BIGINT"):
         bound(project, *fits[:2]).query("pieces", by="month").arrow()
+
+
+def test_a_costly_condition_is_looked_at_over_groups_even_of_whole_months(project, monkeypatch):
+    """Under eight rows to a day and number, above it to a month and number."""
+    first, rows = dt.datetime(2026, 1, 1), 60_000
+    columns = {name: pa.nulls(rows, kind) for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)}
+    columns["quantity"] = pa.array([n * 7 % 80 for n in range(rows)], pa.int64())
+    columns["at"] = pa.array([first + dt.timedelta(days=n * 11 % 365) for n in range(rows)], pa.timestamp("us"))
+    project.bind("t", pa.table(columns))
+    monkeypatch.setenv("KPI_PASSES", "all")
+    passed = project.query(["odd", "rows"], by="month")
+    assert "GROUP BY\n    1,\n    2\n" in passed.sql and "AS day" not in passed.sql
+    assert "count(*)" not in project.query(["odd"], by="month").sql.lower().split("t_by_month as")[1]
+    monkeypatch.setenv("KPI_PASSES", "none")
+    assert rows_of(passed.arrow()) == rows_of(project.query(["odd", "rows"], by="month").arrow())
 
 
 def test_few_rows_keep_their_plan(project, monkeypatch):

@@ -26,7 +26,8 @@ ROWS_A_GROUP = 8
 FEW_VALUES = 100
 """A condition's column with more values is left where it is."""
 COSTLY = 12
-"""A condition of so many nodes is worth a column of its own, though it be the only one."""
+"""A condition of so many nodes is worth a column of its own, though it be the only one, and more groups."""
+ROWS_A_COSTLY_GROUP = 2
 
 
 def fold(plan: Plan, context: Context) -> Plan:
@@ -107,31 +108,42 @@ class _Folding:
         """The fine keys with their names, where they are few enough and win something."""
         whole = {k.expression: k.name for a in self.found for k in a.keys}
         cores = {core(tree): _told(core(tree), name) for tree, name in whole.items() if tree.find(exp.Column)}
-        conditions = self._columns_of_conditions()
+        seen = self._seen_conditions()
+        conditions = self._columns_of(seen)
         groups = [self._values(c) for c in cores]
         if not self.always and any(g is None for g in groups):
             return None
-        most = rows // ROWS_A_GROUP
+        most = rows // (ROWS_A_COSTLY_GROUP if self._costly(seen) else ROWS_A_GROUP)
         chosen = dict(cores)
         many = prod(g or 1 for g in groups)
         for tree, values in sorted(conditions.items(), key=lambda item: item[1]):
             if tree not in chosen and (self.always or many * values <= most):
                 chosen[tree] = tree.name
                 many *= values
+        if not self.always and many > rows // ROWS_A_GROUP:  # costly conditions over few groups: the keys as they are
+            chosen = {**whole, **{tree: name for tree, name in chosen.items() if tree in conditions}}
         wins = len(self.found) > 1 or len(chosen) > len(cores) or any(c not in whole for c in cores)
         return chosen if wins and (self.always or many <= most) else None
 
     def _values(self, tree: exp.Expr) -> int | None:
         return self.lineage.distinct(self.rows, tree)
 
-    def _columns_of_conditions(self) -> dict[exp.Expr, int]:
-        """The columns of FILTER conditions that have few values, with how many, where folding the conditions pays."""
+    def _seen_conditions(self) -> dict[exp.Expr, None]:
+        """The FILTER conditions of all measures."""
         seen: dict[exp.Expr, None] = {}
         for aggregate in self.found:
             for measure in aggregate.measures:
                 for call in calls(measure.expression):
                     seen |= dict.fromkeys(_conditions(call))
-        if not self.always and len(seen) < 2 and not any(size(c) >= COSTLY for c in seen):
+        return seen
+
+    @staticmethod
+    def _costly(conditions: Iterable[exp.Expr]) -> bool:
+        return any(size(c) >= COSTLY for c in conditions)
+
+    def _columns_of(self, seen: dict[exp.Expr, None]) -> dict[exp.Expr, int]:
+        """The columns of conditions that have few values, with how many, where folding the conditions pays."""
+        if not self.always and len(seen) < 2 and not self._costly(seen):
             return {}
         found: dict[exp.Expr, int] = {}
         for condition in seen:
