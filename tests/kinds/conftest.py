@@ -1,6 +1,7 @@
 """Runs a kind by its contract alone: rows in, the rows of its table out, on DuckDB and on Sail.
 
-On DuckDB each runs twice, as DuckDB's own statement and as one that every engine understands: they give the same.
+On DuckDB each runs twice, as DuckDB's own statement, bounds of the inputs being known, and as one that every engine
+understands: they give the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlglot import exp
 
 from kpiengine.calendar import Calendar
 from kpiengine.kind import Kind, KindContext, KindTable
+from kpiengine.statistics import Bounds
 
 Rows = Sequence[Mapping[str, Any]]
 RunKind = Callable[..., list[dict[str, Any]]]
@@ -92,6 +94,14 @@ def for_spark(query: exp.Select) -> str:
     return query.transform(rendered).sql("spark")
 
 
+def bounds_of(values: Sequence[Any]) -> Bounds | None:
+    """What a Parquet file's footer would say of times and whole numbers."""
+    told = [value for value in values if value is not None]
+    if any(isinstance(value, bool) or not isinstance(value, int | dt.date) for value in told):
+        return None
+    return Bounds(min(told), max(told), len(told) < len(values)) if told else Bounds(None, None)
+
+
 @pytest.fixture(scope="session")
 def run_kind() -> Iterator[RunKind]:
     """`run_kind(kind, types, rows, options, **context)`: the table's rows, as DuckDB gives them."""
@@ -100,7 +110,8 @@ def run_kind() -> Iterator[RunKind]:
     def run(
         kind: type[Kind], types: Mapping[str, str], rows: Rows, options: Mapping[str, Any], **context: Any
     ) -> list[dict[str, Any]]:
-        own, portable = (found(kind, types, rows, options, dialect=dialect, **context) for dialect in ("duckdb", ""))
+        known = {"dialect": "duckdb", "bounds": lambda name: bounds_of([row.get(name) for row in rows])}
+        own, portable = (found(kind, types, rows, options, **(more | context)) for more in (known, {}))
         assert repr(own) == repr(portable)
         return own
 

@@ -7,12 +7,14 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kpiengine
 from kpiengine.calendar import Calendar
+from kpiengine.statistics import Bounds
 from kpiengine_plugins.calendars import register_calendars
 from kpiengine_plugins.cohort import register_kinds
 from kpiengine_plugins.cohort.kind import Cohort
@@ -137,6 +139,37 @@ def test_types_are_those_of_the_language(run_kind):
 
 def test_it_is_registered():
     assert register_kinds() == [Cohort]
+
+
+@pytest.mark.parametrize("days", [0, 59, 60, 61, 62, 63, 64, 200])
+@pytest.mark.parametrize("by", [(), ("channel",)])
+def test_as_many_periods_as_a_whole_number_has_bits(run_kind, days, by):
+    """With a day before and after, which a time zone may add, 61 days and more are too many for masks."""
+    far = DAY_ONE + dt.timedelta(days)
+    rows = [
+        {"customer": customer, "time": time, "amount": Decimal(1), "channel": None if customer == "a" else "x"}
+        for customer, time in [("a", DAY_ONE), ("a", far), ("b", far), ("c", DAY_ONE)]
+    ]
+    found = run_kind(
+        Cohort,
+        TYPES | {"channel": "VARCHAR"},
+        rows,
+        OPTIONS | {"period": "day"},
+        calendar=CALENDARS["gregorian"],
+        by=by,
+    )
+    last = [row for row in found if row["cohort"] == DAY_ONE.date() and row["period_number"] == days]
+    assert sum(row["active"] for row in last) == (3 if days == 0 else 1)
+    assert sum(row["customers"] for row in last) == (3 if days == 0 else 2)
+
+
+def test_a_file_that_changed_after_its_footer_was_read_is_no_wrong_answer(run_kind):
+    rows = [{"customer": "a", "time": DAY_ONE + dt.timedelta(n), "amount": Decimal(1)} for n in (0, 9)]
+    with pytest.raises(duckdb.Error, match="a time lies beyond what its file told of itself"):
+        run_kind(
+            Cohort, TYPES, rows, OPTIONS | {"period": "day"}, calendar=CALENDARS["gregorian"],
+            bounds=lambda _: Bounds(DAY_ONE, DAY_ONE, nulls=False),
+        )  # fmt: skip
 
 
 @pytest.fixture

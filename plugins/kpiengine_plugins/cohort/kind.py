@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from kpiengine.kind import Cte, Kind, KindColumn, KindContext, KindOption, KindTable
 from kpiengine_plugins.cohort import tables
-from kpiengine_plugins.cohort.work import Work, shared_steps
+from kpiengine_plugins.cohort.work import Work
 
 _TITLES = {
     "cohort": {"en": "Cohort", "fa": "همگروه"},
@@ -96,7 +96,7 @@ class Cohort(Kind):
     def compile(self, context: KindContext) -> KindTable:
         """Days with purchases, periods with their numbers, the cohorts' sizes, and the cells of the table."""
         work = Work(context)
-        steps = {**shared_steps(work), **tables.STEPS[context.table](work)}
+        steps = tables.STEPS[context.table](work)
         ctes = tuple(Cte(work.tables[step], query) for step, query in steps.items())
         ages = ("period_number",) if context.table == "survival" else ("cohort", "period_number")
         return KindTable(ctes, _columns(context.by, context.table), (*context.by, *ages))

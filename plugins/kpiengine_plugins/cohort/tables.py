@@ -19,27 +19,49 @@ standard error is Greenwood's.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
 from kpiengine.calendar import expression
-from kpiengine_plugins.cohort.work import Work
+from kpiengine_plugins.cohort.work import Steps, Work, active_steps, masked_steps, spending_steps
 from kpiengine_plugins.orders import summed, whole
 
-Steps = dict[str, exp.Query]
+BITS = 63
+"""Periods that a whole number (BIGINT, not below 0) has bits for."""
+
+LONGEST = {"day": 1, "week": 7, "month": 36, "quarter": 100, "year": 400}
+"""Days that a period has at most, in any calendar."""
 
 
 def retention(work: Work) -> Steps:
-    """The main table."""
-    cells = work.select(
-        "SELECT first_number, number - first_number AS age, COUNT(*) AS active, spent AS revenue"
-        " FROM activity JOIN members ON activity.customer = members.customer"
-        " GROUP BY first_number, number - first_number",
-        spent=summed(work.context, "revenue"),
-    )
+    """The main table. By masks where that few periods are proven, else by who bought in which period."""
     table = _active(work, "counted").select("CASE WHEN later >= 0 THEN revenue END AS revenue")
-    return {"cells": work.grouped(cells), "counted": work.counted("active", "revenue"), "table": table}
+    periods = most_periods(work) if work.context.dialect == "duckdb" else None
+    if periods is not None and periods <= BITS:
+        cells = work.select(
+            "SELECT actives.first_number, actives.number - actives.first_number AS age, active, revenue"
+            " FROM actives JOIN spent ON actives.first_number = spent.first_number AND actives.number = spent.number"
+        )
+        if work.by:
+            groups = [(exp.column(name, table="actives"), exp.column(name, table="spent")) for name in work.by]
+            same = [exp.NullSafeEQ(this=left, expression=right) for left, right in groups]
+            join = cells.args["joins"][0]
+            join.set("on", exp.and_(join.args["on"], *same))
+            cells.set("expressions", [*(left.copy() for left, _ in groups), *cells.expressions])
+        steps = masked_steps(work, periods)
+    else:
+        cells = work.grouped(
+            work.select(
+                "SELECT first_number, number - first_number AS age, COUNT(*) AS active, spent AS revenue"
+                " FROM activity JOIN members ON activity.customer = members.customer"
+                " GROUP BY first_number, number - first_number",
+                spent=summed(work.context, "revenue"),
+            )
+        )
+        steps = active_steps(work)
+    return {**steps, "cells": cells, "counted": work.counted("active", "revenue"), "table": table}
 
 
 def rolling(work: Work) -> Steps:
@@ -51,6 +73,7 @@ def rolling(work: Work) -> Steps:
         " FROM counted"
     )
     return {
+        **active_steps(work),
         "ends": ends,
         "cells": _cells_of_ends(work, "active"),
         "counted": work.counted("active"),
@@ -71,6 +94,7 @@ def recurring(work: Work) -> Steps:
         " WHERE number - first_number = place GROUP BY first_number, number - first_number"
     )
     return {
+        **active_steps(work),
         "places": places,
         "cells": work.grouped(cells),
         "counted": work.counted("active"),
@@ -80,12 +104,8 @@ def recurring(work: Work) -> Steps:
 
 def revenue(work: Work) -> Steps:
     """Revenue, against that of period 0, and up to that age: per customer, times the margin, it is `clv`."""
-    cells = work.select(
-        "SELECT first_number, number - first_number AS age, spent AS revenue"
-        " FROM activity JOIN members ON activity.customer = members.customer"
-        " GROUP BY first_number, number - first_number",
-        spent=summed(work.context, "revenue"),
-    )
+    cells = work.select("SELECT first_number, number - first_number AS age, revenue FROM spent")
+    cells = cells.select(*work.by)
     totals = work.select(
         "SELECT cohort, age, customers, later, revenue, SUM(revenue) OVER (PARTITION BY first_number"
         " ORDER BY age NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS to_date,"
@@ -101,7 +121,8 @@ def revenue(work: Work) -> Steps:
         margin=exp.convert(float(work.context.options.get("margin", 1.0))),
     )
     return {
-        "cells": work.grouped(cells),
+        **spending_steps(work),
+        "cells": cells,
         "counted": work.counted("revenue"),
         "totals": work.by_group(totals),
         "table": work.shown(table),
@@ -110,13 +131,13 @@ def revenue(work: Work) -> Steps:
 
 def repeat(work: Work) -> Steps:
     """Customers with a second day with a purchase so far."""
+    purchases = work.select("SELECT customer, day FROM dated GROUP BY customer, day")
     places = work.select(
         "SELECT customer, day, ROW_NUMBER() OVER (PARTITION BY customer ORDER BY day NULLS LAST) AS place"
         " FROM purchases"
     )
     ends = work.select(
-        "SELECT customer, number AS end_number FROM places JOIN calendar ON places.day = calendar.day"
-        " JOIN periods ON calendar.period = periods.period WHERE place = 2"
+        "SELECT customer, number AS end_number FROM places JOIN numbers ON places.day = numbers.day WHERE place = 2"
     )
     totals = work.select(
         "SELECT cohort, age, customers, later, CAST(SUM(repeaters) OVER (PARTITION BY first_number"
@@ -128,6 +149,8 @@ def repeat(work: Work) -> Steps:
         " CASE WHEN later >= 0 THEN CAST(repeaters AS DOUBLE) / customers END AS repeat_rate FROM totals"
     )
     return {
+        **active_steps(work),
+        "purchases": purchases,
         "places": places,
         "ends": ends,
         "cells": _cells_of_ends(work, "repeaters"),
@@ -220,12 +243,31 @@ def _remaining(work: Work) -> Steps:
         " FROM counted"
     )
     return {
+        **active_steps(work),
         "gaps": gaps,
         "ends": ends,
         "cells": _cells_of_ends(work, "churned"),
         "counted": work.counted("churned"),
         "totals": work.by_group(totals),
     }
+
+
+def most_periods(work: Work) -> int | None:
+    """How many periods the rows can lie in at most, where that is proven and they are not many more than BITS."""
+    bounds, period = work.context.bounds("time"), str(work.context.options.get("period", "month"))
+    if bounds is None or not isinstance(bounds.low, dt.date) or not isinstance(bounds.high, dt.date):
+        return None
+    # A time zone may move a row to the day before or after.
+    low = dt.date.fromordinal(max(bounds.low.toordinal() - 1, 1))
+    high = dt.date.fromordinal(min(bounds.high.toordinal() + 1, dt.date.max.toordinal()))
+    if (high - low).days > BITS * LONGEST[period]:
+        return None
+    if period == "day":
+        return (high - low).days + 1
+    found, start = 0, work.context.calendar.start_of(low, period)
+    while start <= high and found <= BITS:
+        found, start = found + 1, work.context.calendar.moved(start, 1, period)
+    return found
 
 
 def _known(work: Work) -> exp.Expr:

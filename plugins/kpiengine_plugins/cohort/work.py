@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from kpiengine.calendar import expression
 from kpiengine.kind import KindContext
 from kpiengine_plugins.orders import not_later, select, summed
 
 STEPS = (
-    "purchases", "span", "days", "calendar", "periods", "activity", "first_rows", "members", "sizes", "newest", "grid",
-    "places", "gaps", "ends", "cells", "counted", "totals", "fates", "curve", "table",
+    "dated", "firsts", "span", "days", "calendar", "periods", "numbers", "purchases", "activity", "masks", "first_rows",
+    "members", "sizes", "newest", "grid", "spending", "actives", "spent", "places", "gaps", "ends", "cells", "counted",
+    "totals", "fates", "curve", "table",
 )  # fmt: skip
 """What the common table expressions hold; each is named after the metric and this."""
 
@@ -68,7 +70,126 @@ class Work:
         return query
 
 
-def shared_steps(work: Work) -> dict[str, exp.Query]:
+Steps = dict[str, exp.Query]
+
+
+def active_steps(work: Work) -> Steps:
+    """The steps up to `grid`, among them `activity`: what a customer spent in a period."""
+    return {
+        "dated": dated(work),
+        "span": work.select("SELECT MIN(day) AS low, MAX(day) AS high FROM dated"),
+        **numbered_days(work),
+        "activity": work.select(
+            "SELECT customer, number, spent AS revenue FROM dated JOIN numbers ON dated.day = numbers.day"
+            " GROUP BY customer, number",
+            spent=summed(work.context),
+        ),
+        **_groups(work),
+        "members": with_group(
+            work, work.select("SELECT customer, MIN(number) AS first_number FROM activity GROUP BY customer")
+        ),
+        **_all_ages(work),
+    }
+
+
+def spending_steps(work: Work) -> Steps:
+    """The steps up to `grid` and `spent`: what the customers of a cohort spent in a period."""
+    firsts = work.select("SELECT customer, MIN(day) AS first_day, MAX(day) AS last_day FROM dated GROUP BY customer")
+    members = work.select("SELECT customer, number AS first_number FROM firsts JOIN numbers ON first_day = numbers.day")
+    return {
+        "dated": dated(work),
+        "firsts": firsts,
+        "span": work.select("SELECT MIN(first_day) AS low, MAX(last_day) AS high FROM firsts"),
+        **numbered_days(work),
+        **_groups(work),
+        "members": with_group(work, members),
+        **_all_ages(work),
+        **spent(work),
+    }
+
+
+def masked_steps(work: Work, periods: int) -> Steps:
+    """As `spending_steps`, and `actives`: how many customers of a cohort were active in a period.
+
+    For DuckDB, with at most `periods` of them: a customer's periods are the bits of a whole number, the lowest one is
+    the cohort. Raises in DuckDB where there are more.
+    """
+    bit = expression("1 << number")
+    checked = exp.case().when(
+        exp.LT(this=exp.column("number"), expression=exp.Literal.number(periods)), exp.cast(bit, "BIGINT")
+    )
+    changed = exp.Literal.string("a time lies beyond what its file told of itself; run the query again")
+    masks = work.select(
+        "SELECT customer, BIT_OR(mask_of) AS mask FROM dated JOIN numbers ON dated.day = numbers.day GROUP BY customer",
+        mask_of=checked.else_(exp.Anonymous(this="ERROR", expressions=[changed])),
+    )
+    counts = [expression("SUM((mask >> place) & 1)", place=exp.Literal.number(n)) for n in range(periods)]
+    actives = work.select(
+        "SELECT first_number, UNNEST(RANGE(periods)) AS number, CAST(UNNEST(counts) AS BIGINT) AS active"
+        " FROM members GROUP BY first_number",
+        periods=exp.Literal.number(periods),
+        counts=exp.Array(expressions=counts),
+    )
+    members = work.select(
+        "SELECT customer, CAST(BIT_COUNT((mask & -mask) - 1) AS BIGINT) AS first_number, mask FROM masks"
+    )
+    return {
+        "dated": dated(work),
+        "span": work.select("SELECT MIN(day) AS low, MAX(day) AS high FROM dated"),
+        **numbered_days(work),
+        "masks": masks,
+        **_groups(work),
+        "members": with_group(work, members, "mask"),
+        **_all_ages(work),
+        **spent(work),
+        "actives": work.grouped(actives),
+    }
+
+
+def dated(work: Work) -> exp.Select:
+    """The rows with their days: customer, day, amount."""
+    day = work.context.day("time")
+    return work.select(
+        "SELECT customer, day_of AS day, amount FROM input WHERE customer IS NOT NULL AND day_of IS NOT NULL",
+        day_of=day,
+    ).where(*not_later(day, work.context.as_of))
+
+
+def numbered_days(work: Work) -> Steps:
+    """`calendar`: the period of each day of `span`. `periods`: their numbers, from 0. `numbers`: those of days."""
+    period, day = str(work.context.options.get("period", "month")), exp.column("day")
+    start = day if period == "day" else work.context.calendar.start(day, period)
+    return {
+        "days": work.select(
+            "SELECT CAST(UNNEST(GENERATE_SERIES(low, high, INTERVAL '1' DAY)) AS DATE) AS day FROM span"
+        ),
+        "calendar": work.select("SELECT day, start_of AS period FROM days", start_of=start),
+        "periods": work.select(
+            "SELECT period, CAST(ROW_NUMBER() OVER (ORDER BY period NULLS LAST) - 1 AS BIGINT) AS number"
+            " FROM calendar GROUP BY period"
+        ),
+        "numbers": work.select(
+            "SELECT calendar.day, number FROM calendar JOIN periods ON calendar.period = periods.period"
+        ),
+    }
+
+
+def spent(work: Work) -> Steps:
+    """`spent`: what the customers of a cohort spent in a period, folded from `spending`, the same by day."""
+    by_day = work.select(
+        "SELECT first_number, day, spent AS revenue FROM dated JOIN members ON dated.customer = members.customer"
+        " GROUP BY first_number, day",
+        spent=summed(work.context),
+    )
+    by_period = work.select(
+        "SELECT first_number, number, spent AS revenue FROM spending JOIN numbers ON spending.day = numbers.day"
+        " GROUP BY first_number, number",
+        spent=summed(work.context, "revenue"),
+    )
+    return {"spending": work.grouped(by_day), "spent": work.grouped(by_period)}
+
+
+def _all_ages(work: Work) -> Steps:
     """The steps up to `grid`: every cohort with every age, and how many periods had begun after it (`later`)."""
     sizes = work.select("SELECT first_number, COUNT(*) AS customers FROM members GROUP BY first_number")
     grid = work.select(
@@ -78,48 +199,14 @@ def shared_steps(work: Work) -> dict[str, exp.Query]:
         " CROSS JOIN periods AS ages CROSS JOIN newest"
     )
     return {
-        "purchases": _purchases(work),
-        "span": work.select("SELECT MIN(day) AS low, MAX(day) AS high FROM purchases"),
-        "days": work.select(
-            "SELECT CAST(UNNEST(GENERATE_SERIES(low, high, INTERVAL '1' DAY)) AS DATE) AS day FROM span"
-        ),
-        **_periods(work),
-        "activity": work.select(
-            "SELECT customer, number, spent AS revenue FROM purchases"
-            " JOIN calendar ON purchases.day = calendar.day"
-            " JOIN periods ON calendar.period = periods.period GROUP BY customer, number",
-            spent=summed(work.context, "revenue"),
-        ),
-        **({"first_rows": _first_rows(work)} if work.by else {}),
-        "members": _members(work),
         "sizes": work.grouped(sizes),
         "newest": work.select("SELECT MAX(number) AS last_number FROM periods"),
         "grid": grid.select(*(exp.column(name, table="sizes") for name in work.by)),
     }
 
 
-def _purchases(work: Work) -> exp.Select:
-    """What a customer spent on a day."""
-    day = work.context.day("time")
-    return work.select(
-        "SELECT customer, day_of AS day, spent AS revenue FROM input"
-        " WHERE customer IS NOT NULL AND day_of IS NOT NULL GROUP BY customer, day_of",
-        day_of=day,
-        spent=summed(work.context),
-    ).where(*not_later(day, work.context.as_of))
-
-
-def _periods(work: Work) -> dict[str, exp.Query]:
-    """`calendar`: the period of each day between the first and the last. `periods`: their numbers, from 0."""
-    period, day = str(work.context.options.get("period", "month")), exp.column("day")
-    start = day if period == "day" else work.context.calendar.start(day, period)
-    return {
-        "calendar": work.select("SELECT day, start_of AS period FROM days", start_of=start),
-        "periods": work.select(
-            "SELECT period, CAST(ROW_NUMBER() OVER (ORDER BY period NULLS LAST) - 1 AS BIGINT) AS number"
-            " FROM calendar GROUP BY period"
-        ),
-    }
+def _groups(work: Work) -> Steps:
+    return {"first_rows": _first_rows(work)} if work.by else {}
 
 
 def _first_rows(work: Work) -> exp.Select:
@@ -134,11 +221,10 @@ def _first_rows(work: Work) -> exp.Select:
     return exp.select("customer", *by).from_(placed.subquery("placed")).where("place = 1")
 
 
-def _members(work: Work) -> exp.Select:
-    """Each customer's cohort, and group."""
-    members = work.select("SELECT customer, MIN(number) AS first_number FROM activity GROUP BY customer")
+def with_group(work: Work, members: exp.Select, *more: str) -> exp.Select:
+    """Each customer's cohort (and `more` columns), with the group where there are any."""
     if not work.by:
         return members
     firsts = exp.to_table(work.tables["first_rows"], alias="first_rows")
-    members = exp.select("firsts.customer", "first_number", *work.by).from_(members.subquery("firsts"))
+    members = exp.select("firsts.customer", "first_number", *more, *work.by).from_(members.subquery("firsts"))
     return members.join(firsts, on="firsts.customer = first_rows.customer")
