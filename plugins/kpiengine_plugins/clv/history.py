@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from kpiengine.calendar import expression
 from kpiengine.kind import Cte, KindContext
-from kpiengine_plugins.orders import counted_orders, date, not_later, select, summed
+from kpiengine_plugins.orders import INTEGERS, counted_orders, date, not_later, select, summed
 
 STEPS = (
     "customers", "days", "purchases", "spans", "last_day", "histories", "summary", "model", "forecasts", "alive",
@@ -46,13 +46,7 @@ def histories(context: KindContext, as_of: dt.date | None) -> list[Cte]:
         day_of=day,
         spent=summed(context),
     ).where(*not_later(day, as_of))
-    placed = select("SELECT customer, day, spend, MIN(day) OVER (PARTITION BY customer) AS first_day FROM days", tables)
-    spans = select(
-        "SELECT customer, first_day, MAX(day) AS last_day, COUNT(*) - 1 AS repeats,"
-        " AVG(CASE WHEN day > first_day THEN CAST(spend AS DOUBLE) END) AS mean_spend"
-        " FROM purchases GROUP BY customer, first_day",
-        tables,
-    )
+    steps = [Cte(tables["days"], days), *_spans(context)]
     found = select(
         "SELECT customer, CAST(repeats AS BIGINT) AS repeats,"
         " CAST(DATE_DIFF('day', first_day, last_day) AS BIGINT) AS active,"
@@ -60,12 +54,34 @@ def histories(context: KindContext, as_of: dt.date | None) -> list[Cte]:
         tables,
         seen=exp.column("seen") if as_of is None else date(as_of),
     )
-    steps = [Cte(tables["days"], days), Cte(tables["purchases"], placed), Cte(tables["spans"], spans)]
     if as_of is None:
         newest = select("SELECT MAX(last_day) AS seen FROM spans", tables)
         steps.append(Cte(tables["last_day"], newest))
         found = found.join(tables["last_day"], join_type="cross")
     return [*steps, Cte(tables["histories"], found)]
+
+
+def _spans(context: KindContext) -> list[Cte]:
+    """The steps from `days` to `spans`: customer, first_day, last_day, repeats, mean_spend."""
+    tables, amount = _tables(context), context.types.get("amount", "").upper()
+    if context.dialect == "duckdb" and amount.startswith((*INTEGERS, "DECIMAL")):
+        # Sums of these are exact, so that what was spent on the first day can be taken off again.
+        spans = select(
+            "SELECT customer, MIN(day) AS first_day, MAX(day) AS last_day, COUNT(*) - 1 AS repeats,"
+            " CASE WHEN COUNT(*) > 1"
+            " THEN CAST(SUM(spend) - ARG_MIN(spend, day) AS DOUBLE) / (COUNT(*) - 1) END AS mean_spend"
+            " FROM days GROUP BY customer",
+            tables,
+        )
+        return [Cte(tables["spans"], spans)]
+    placed = select("SELECT customer, day, spend, MIN(day) OVER (PARTITION BY customer) AS first_day FROM days", tables)
+    spans = select(
+        "SELECT customer, first_day, MAX(day) AS last_day, COUNT(*) - 1 AS repeats,"
+        " AVG(CASE WHEN day > first_day THEN CAST(spend AS DOUBLE) END) AS mean_spend"
+        " FROM purchases GROUP BY customer, first_day",
+        tables,
+    )
+    return [Cte(tables["purchases"], placed), Cte(tables["spans"], spans)]
 
 
 def counted(context: KindContext) -> Cte:

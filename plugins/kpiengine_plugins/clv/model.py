@@ -185,7 +185,9 @@ def forecast_table(fit: Fit, horizon_days: float, discount: float) -> pyarrow.Ta
     if not discount:
         ends = ends[-1:]
     factors = (1 + discount) ** (-ends / YEAR)
-    pairs = np.unique(np.stack([fit.histories.repeats, np.rint(fit.histories.age * fit.unit_days)]), axis=1)
+    days = np.rint(fit.histories.age * fit.unit_days).astype("int64")
+    width = int(days.max()) + 1
+    pairs = np.stack(np.divmod(np.unique(fit.histories.repeats.astype("int64") * width + days), width))
     expected: list[Any] = []
     for repeats in np.unique(pairs[0]):
         ages = pairs[1][pairs[0] == repeats] / fit.unit_days
@@ -194,8 +196,8 @@ def forecast_table(fit: Fit, horizon_days: float, discount: float) -> pyarrow.Ta
     discounted = np.diff(until, axis=1, prepend=0.0) @ factors
     return pa.table(
         {
-            "repeats": pa.array(pairs[0].astype("int64")),
-            "age": pa.array(pairs[1].astype("int64")),
+            "repeats": pa.array(pairs[0]),
+            "age": pa.array(pairs[1]),
             "purchases": pa.array(until[:, -1]),
             "discounted_purchases": pa.array(discounted),
         }
