@@ -76,12 +76,11 @@ def test_what_was_compiled_before_writes_the_same_bytes(case: Case, tmp_path: Pa
         return
     assert found is not None
     assert found.statement == result.sql
-    for name in ("table", "csv", "json"):
-        expected = io.BytesIO()
-        writer(name)(Rows(table.schema, iter(table.to_batches())), looks(result.columns), Target(expected))
-        place = tmp_path / f"out.{name}"
-        assert answer_again(asked, found, Destination(name, place), state)
-        assert place.read_bytes() == expected.getvalue()
+    name = ("table", "csv", "json")[CASES.index(case) % 3]
+    expected, place = io.BytesIO(), tmp_path / f"out.{name}"
+    writer(name)(Rows(table.schema, iter(table.to_batches())), looks(result.columns), Target(expected))
+    assert answer_again(asked, found, Destination(name, place), state)
+    assert place.read_bytes() == expected.getvalue()
 
 
 # -- a project to change
