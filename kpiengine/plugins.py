@@ -79,6 +79,7 @@ class Plugins:
         self._refused: list[_Plugin] = []
         self._registries: dict[str, dict[str, Any]] = {}
         self._owners: dict[tuple[str, str], _Plugin] = {}
+        self._code: set[Path] = set()
         names = set(blocked)
         for plugin in sorted(plugins, key=lambda p: (not p.built_in, p.name, p.distribution)):
             if plugin.name in names:
@@ -149,12 +150,16 @@ class Plugins:
         return {self._owners["metrics", package].name: package for package in self._all("metrics")}
 
     def code(self) -> list[Path]:
-        """The folders (or files) that plugins and their metrics come from, as far as they were loaded."""
+        """The folders (or files) that plugins and their metrics come from, as far as they were loaded, or are known."""
         modules = [getattr(p.module, "__name__", "") for p in self._plugins.values() if p.module is not None]
         names = {name.partition(".")[0] for name in (*modules, *self._registries.get("metrics", ())) if name}
         specs = [importlib.util.find_spec(name) for name in sorted(names)]
         places = [place for s in specs if s is not None for place in (s.submodule_search_locations or [s.origin or ""])]
-        return [Path(place) for place in places if place]
+        return sorted({Path(place) for place in places if place} | self._code)
+
+    def know_code(self, places: Iterable[Path]) -> None:
+        """Adds folders to `code`: those of plugins that an earlier process loaded for what is now in use."""
+        self._code.update(places)
 
     # -- what there is
 

@@ -23,6 +23,7 @@ from kpiengine.errors import DefinitionError, Problem, UsageError, choices, list
 from kpiengine.export import Exported, footer_of, refuse_overlap
 from kpiengine.hide import hidden
 from kpiengine.model import Model, ModelStatistics
+from kpiengine.opened import Opened, find_opened, keep_opened, question
 from kpiengine.passes import Context, passed, takes_for_granted
 from kpiengine.plan import Plan, make_plan
 from kpiengine.plan.targets import target_sources
@@ -78,9 +79,13 @@ class Project:
 
         Raises DefinitionError with all problems, UsageError for an engine that there is not.
         """
-        found = plugins or installed()
-        spec, problems = read_project(find_project(Path(path)), found)
-        spec = with_engine(spec, engine, found)
+        found, root = plugins or installed(), find_project(Path(path))
+        asked = question(root) if plugins is None else None
+        kept = find_opened(asked) if asked is not None else None
+        if kept is not None:
+            return cls._reopened(kept, found, engine, parameters)
+        read, problems = read_project(root, found)
+        spec = with_engine(read, engine, found)
 
         def told(further: Iterable[Problem]) -> DefinitionError:
             return DefinitionError(*problems, *(replace(p, message=hidden(p.message, spec.secrets)) for p in further))
@@ -91,6 +96,19 @@ class Project:
             raise told(error.problems) from None
         if problems:
             raise told(project._found_further())
+        if asked is not None and not project.library_problems:
+            whole = replace(read, sources=project.spec.sources)
+            keep_opened(asked, Opened(whole, project.metrics, tuple(found.code())))
+        return project
+
+    @classmethod
+    def _reopened(cls, kept: Opened, plugins: Plugins, engine: Chosen, parameters: Mapping[str, Any]) -> Project:
+        """A project that was opened before; what is wrong with none of it need not be looked for again."""
+        project = cls.__new__(cls)
+        project.spec = with_engine(kept.spec, engine, plugins)
+        plugins.know_code(kept.code)
+        project._plugins, project._parameters = plugins, dict(parameters)
+        project.root, project.library_problems, project.metrics = Path(kept.spec.root), [], kept.metrics
         return project
 
     def _found_further(self) -> builtins.list[Problem]:

@@ -1,0 +1,68 @@
+"""A project as it was opened before, its metrics checked, as long as its files and the plugins stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kpiengine.cache import cache, tree_stamp
+from kpiengine.compiled import Asked
+from kpiengine.spec import MetricSpec, ProjectSpec
+from kpiengine.spec.stored import NotStored, Texts, Unread
+
+_KIND = "project"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A project without problems. `spec` has the sources of target files; `metrics` are all, the library's first.
+
+    `code` are the folders of the plugins that had a part in it.
+    """
+
+    spec: ProjectSpec
+    metrics: Mapping[str, MetricSpec]
+    code: tuple[Path, ...]
+
+
+def question(root: Path) -> Asked | None:
+    """What the opening of a project depends on; None where nothing is kept."""
+    return Asked.of(root, {"open": True})
+
+
+def find_opened(asked: Asked) -> Opened | None:
+    """The project as it was opened before, its metrics unread until they are asked for."""
+    kept = cache().get(_KIND, asked.key)
+    if kept is None or any(tree_stamp(Path(place)) != stamp for place, stamp in kept["code"]):
+        return None
+    texts = Texts(kept["texts"])
+    spec: ProjectSpec = texts.read(kept["spec"])
+    own = Unread(kept["own"], texts)
+    tests = tuple(texts.read(test) for test in kept["tests"])
+    every = kept["own"] | kept["others"]
+    metrics = Unread({name: every[name] for name in kept["order"]}, texts)
+    return Opened(replace(spec, metrics=own, tests=tests), metrics, tuple(Path(place) for place, _ in kept["code"]))
+
+
+def keep_opened(asked: Asked, opened: Opened) -> None:
+    """Keeps a project for the next process; nothing where a value of it came from the environment."""
+    spec, texts = opened.spec, Texts()
+    if spec.secrets or not asked.is_current():
+        return
+    try:
+        own = {name: texts.stored(metric) for name, metric in spec.metrics.items()}
+        others = {n: texts.stored(m) for n, m in opened.metrics.items() if spec.metrics.get(n) is not m}
+        value: dict[str, Any] = {
+            "spec": texts.stored(replace(spec, metrics={}, tests=())),
+            "own": own,
+            "others": others,
+            "order": list(opened.metrics),
+            "tests": [texts.stored(test) for test in spec.tests],
+            "texts": texts.texts,
+            "code": [[str(place), tree_stamp(place)] for place in opened.code],
+        }
+    except NotStored:
+        return
+    cache().put(_KIND, asked.key, value)
