@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
 from kpiengine.sql.dialects.families import family, family_of_type
-from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number
+from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number, text
 
 
 def cast(node: exp.Cast) -> exp.Expr:
@@ -20,6 +20,19 @@ def cast(node: exp.Cast) -> exp.Expr:
         return exp.cast(exp.cast(node.this, "INT"), node.to)
     if to == "text" and inner in ("double", "timestamp", "timestamptz"):
         raise Unsayable("it is written differently as text; of a point in time strftime says how")
+    return node
+
+
+def tried(node: exp.TryCast) -> exp.Expr:
+    """try_cast(x as double). Of a text that ends in a letter Spark takes more for a number than DuckDB: those are
+    none."""
+    if not node.is_type("double"):
+        raise Unsayable("to double alone")
+    if family(node.this) in ("int", "decimal", "double"):
+        return exp.cast(node.this, "DOUBLE")
+    written = exp.cast(node.this, "TEXT")
+    suffixed = call("REGEXP_LIKE", written.copy(), text("[0-9.][dDfF][ ]*$"))
+    node.set("this", exp.case().when(exp.Not(this=suffixed), written))
     return node
 
 
@@ -71,6 +84,7 @@ _SAME: dict[type[exp.Expr] | str, Form] = {kind: _same for kind in _ALIKE}
 FORMS: Forms = {
     **_SAME,
     exp.Cast: cast,
+    exp.TryCast: tried,
     exp.Log: logarithm,
     exp.Trunc: truncated,
     exp.IntDiv: whole_quotient,
