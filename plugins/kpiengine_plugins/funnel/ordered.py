@@ -25,6 +25,8 @@ UP_TO_HERE = ALL_BEFORE | {"end": "CURRENT ROW"}
 def chains(work: Work) -> list[Cte]:
     """Steps of which the last is `chains`: entity, time_1, … and the `by` columns that the first event gives."""
     made = [work.step("events", _events(work))]
+    if work.streams and len(work.steps) > 1:
+        made.append(work.step("first_events", _first_of_alike(work)))
     for step in reversed(work.steps.numbers[1:]):
         made.append(work.step(f"next_{step}", _next(work, made[-1].name, step)))
     made.append(work.step("starts", _starts(work, made[-1].name)))
@@ -46,6 +48,16 @@ def _backwards(work: Work) -> list[exp.Expr]:
     may be a chain's first event, the one with the smallest `by` values comes last, where NULL is the largest."""
     latest_first = [exp.Ordered(this=column(name), desc=True, nulls_first=False) for name in ("moment", "step")]
     return [*latest_first, *(exp.Ordered(this=column(name), desc=True, nulls_first=True) for name in work.carried)]
+
+
+def _first_of_alike(work: Work) -> exp.Select:
+    """The events without those of a later step that come right after one of the same step: that one is as good."""
+    columns = [column(name) for name in ("entity", "moment", "step", *work.carried)]
+    before = [over(exp.Lead(this=column(name)), [], [], None).as_(f"{name}_before") for name in ("entity", "step")]
+    beside = exp.select(*columns, *before).from_(work.name("events")).subquery("beside")
+    kept: list[exp.Expr] = [exp.EQ(this=column("step"), expression=number(1))]
+    kept += [exp.NullSafeNEQ(this=column(f"{name}_before"), expression=column(name)) for name in ("step", "entity")]
+    return exp.select(*(c.copy() for c in columns)).from_(beside).where(exp.or_(*kept))
 
 
 def _next(work: Work, source: str, step: int) -> exp.Select:
@@ -123,8 +135,15 @@ def _streamed_chains(work: Work) -> list[Cte]:
     Entities have the larger scores the later they come, so that one running maximum serves for all.
     """
     starts, scored, records = work.name("starts"), work.name("scored"), work.name("records")
+    ahead = [over(exp.Lead(this=column(name)), [], [], None).as_(f"{name}_ahead") for name in ("entity", "reached")]
+    beside = exp.select("*", *ahead).from_(starts).subquery("beside")
+    further = [  # an earlier chain that gets as far comes next in the stream
+        exp.NullSafeNEQ(this=column("entity_ahead"), expression=column("entity")),
+        exp.LT(this=column("reached_ahead"), expression=column("reached")),
+    ]
+    peaks = exp.select("*").from_(beside).where(exp.or_(*further)).subquery("peaks")
     place, before = over(exp.RowNumber(), [], [], None), over(exp.Lag(this=column("entity")), [], [], None)
-    placed = exp.select("*", place.as_("place"), before.as_("before")).from_(starts).subquery("placed")
+    placed = exp.select("*", place.as_("place"), before.as_("before")).from_(peaks).subquery("placed")
     new = when(exp.NullSafeNEQ(this=column("before"), expression=column("entity")), column("place"))
     first_place = over(exp.IgnoreNulls(this=exp.LastValue(this=new)), [], [], UP_TO_HERE)
     of_entity = exp.Mul(this=first_place, expression=number(len(work.steps) + 1))
