@@ -1,11 +1,12 @@
 """What a cluster has to read and to shuffle: our statements on Spark beside Spark SQL written by hand.
 
 Bytes, not seconds: they say what a statement costs on a hundred nodes, and this machine is one. They are Spark's own,
-from the REST interface of its driver; answers are compared first.
+from the REST interface of its driver; answers are compared first. `python -m bench.cluster --help` says the rest.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -119,3 +120,18 @@ def told(row: tuple[Workload, Cost, Cost]) -> None:
         f"| {ours.cpu:.1f} | {theirs.cpu:.1f} |\n"
     )
     sys.stdout.flush()
+
+
+def main() -> None:
+    """Reads the command line, and prints the table."""
+    parser = argparse.ArgumentParser(prog="bench.cluster", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that `bench data` filled")
+    parser.add_argument("--remote", required=True, help="sc://host:15002 of a Connect server that nobody else uses")
+    parser.add_argument("--ui", required=True, help="http://host:4040 of its driver")
+    parser.add_argument("--only", nargs="+", metavar="WORKLOAD", default=[])
+    given = parser.parse_args()
+    measure(given.data, given.remote, given.ui, given.only)
+
+
+if __name__ == "__main__":
+    main()
