@@ -31,7 +31,7 @@ def filter_moved_in(node: exp.Filter) -> exp.Expr:
 
 def window_moved_in(node: exp.Window) -> exp.Expr:
     """OVER at each aggregate of an expression."""
-    if not node.this.find(exp.Cast) or _is_call(node.this) or not any(map(_is_call, node.this.walk())):
+    if is_aggregate_call(node.this) or not any(map(is_aggregate_call, node.this.walk())):
         return node
     over = node.copy()
 
@@ -45,14 +45,15 @@ def window_moved_in(node: exp.Window) -> exp.Expr:
 
 def _at_calls(tree: exp.Expr, changed: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
     root = tree.copy()
-    if _is_call(root):
+    if is_aggregate_call(root):
         return changed(root)
-    for call in [n for n in root.walk() if _is_call(n) and not _within_call(n)]:
+    for call in [n for n in root.walk() if is_aggregate_call(n) and not _within_call(n)]:
         call.replace(changed(call.copy()))
     return root
 
 
-def _is_call(node: exp.Expr) -> bool:
+def is_aggregate_call(node: exp.Expr) -> bool:
+    """Whether a node is an aggregate call, with its FILTER or WITHIN GROUP where it has one."""
     if isinstance(node, exp.WithinGroup | exp.Filter | exp.AggFunc):
         return True
     return bool(node._meta) and MADE in node.meta
@@ -61,7 +62,7 @@ def _is_call(node: exp.Expr) -> bool:
 def _within_call(node: exp.Expr) -> bool:
     parent = node.parent
     while parent is not None:
-        if _is_call(parent):
+        if is_aggregate_call(parent):
             return True
         parent = parent.parent
     return False

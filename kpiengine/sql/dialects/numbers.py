@@ -76,3 +76,13 @@ def decimal_parts(kind: exp.DataType) -> tuple[int, int]:
         raise Unsayable("its digits have to be written out")
     digits = [int(part.this) for part in found]
     return digits[0], digits[1] if len(digits) > 1 else 0
+
+
+def text_of_number(node: exp.TryCast) -> exp.Expr | None:
+    """The text that try_cast(x as double) is of; None where x is a number already."""
+    if not node.is_type("double"):
+        raise Unsayable("try_cast to double alone: what else is no value differs")
+    inner = family(node.this)
+    if inner in ("int", "decimal", "double", "bool"):
+        return None
+    return node.this if inner == "text" else exp.cast(node.this, "TEXT")

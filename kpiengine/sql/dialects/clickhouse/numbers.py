@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
 from kpiengine.sql.dialects.families import family, family_of_type
-from kpiengine.sql.dialects.numbers import decimal_of_double, decimal_parts, exact_wide_literal, rounded
+from kpiengine.sql.dialects.numbers import decimal_of_double, decimal_parts, exact_wide_literal, rounded, text_of_number
 from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number, wrapped
 
 
@@ -40,6 +40,12 @@ def _decimal(node: exp.Cast, inner: str) -> exp.Expr:
     if inner == "decimal":
         return exp.cast(exp.Round(this=node.this, decimals=number(scale)), node.to)
     return node
+
+
+def tried(node: exp.TryCast) -> exp.Expr:
+    """try_cast(x as double): NULL for a text that is no number."""
+    told = text_of_number(node)
+    return exp.cast(node.this, "DOUBLE") if told is None else call("toFloat64OrNull", exp.Trim(this=told))
 
 
 def product(node: exp.Mul) -> exp.Expr:
@@ -77,6 +83,16 @@ def logarithm(node: exp.Log) -> exp.Expr:
     return exp.paren(exp.Div(this=top, expression=bottom, typed=True))
 
 
+def one_of(node: exp.In) -> exp.Expr:
+    """x IN (1, NULL) is never false, where ClickHouse leaves the NULL out."""
+    known = [value for value in node.expressions if not isinstance(value, exp.Null)]
+    if len(known) == len(node.expressions):
+        return node
+    if not known:
+        return exp.null()
+    return exp.paren(exp.Or(this=exp.In(this=node.this, expressions=known), expression=exp.null()))
+
+
 def extremes(node: exp.Greatest | exp.Least) -> exp.Expr:
     """greatest(a, b), least(a, b): decimals beside DOUBLEs become DOUBLEs."""
     values = [node.this, *node.expressions]
@@ -98,11 +114,13 @@ def both(name: str) -> Form:
 FORMS: Forms = {
     exp.Literal: exact_wide_literal,
     exp.Cast: cast,
+    exp.TryCast: tried,
     exp.Mul: product,
     exp.Mod: remainder,
     exp.IntDiv: whole_division,
     exp.Round: rounded,
     exp.Log: logarithm,
+    exp.In: one_of,
     exp.Greatest: extremes,
     exp.Least: extremes,
     exp.Trunc: named("trunc"),

@@ -91,4 +91,5 @@ FORMS: Forms = {
     exp.ConcatWs: joined,
     exp.Concat: lambda node: node,
     exp.Repeat: lambda node: node,
+    "file": lambda node: node,  # in a FROM clause: the engine's own reading of a path
 }

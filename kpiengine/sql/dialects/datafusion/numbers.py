@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
 from kpiengine.sql.dialects.families import family, family_of_type
-from kpiengine.sql.dialects.numbers import exact_literal, half_to_even
+from kpiengine.sql.dialects.numbers import exact_literal, half_to_even, text_of_number
 from kpiengine.sql.dialects.rewriting import Forms, Unsayable, call, number, wrapped
 
 
@@ -24,6 +24,15 @@ def cast(node: exp.Cast) -> exp.Expr:
     if to == "text" and inner in ("double", "timestamp", "timestamptz"):
         raise Unsayable("it is written differently as text; of a point in time strftime says how")
     return node
+
+
+def tried(node: exp.TryCast) -> exp.Expr:
+    """try_cast(x as double): NULL for a text that is no number."""
+    told = text_of_number(node)
+    if told is None:
+        return exp.cast(node.this, "DOUBLE")
+    tried = exp.alias_(told, exp.to_identifier("DOUBLE"))
+    return exp.Anonymous(this="TRY_CAST", expressions=[tried])
 
 
 def product(node: exp.Mul) -> exp.Expr:
@@ -71,6 +80,7 @@ def _paren(node: exp.Expr) -> exp.Expr:
 FORMS: Forms = {
     exp.Literal: exact_literal,
     exp.Cast: cast,
+    exp.TryCast: tried,
     exp.Mul: product,
     exp.Log: logarithm,
     exp.Sign: sign,
