@@ -72,11 +72,24 @@ class _Binder:
         pers = [n for n in pers if not _inside(n, pers)]
         if pers:
             return self.two_levels(tree, pers, filters)
-        bound = self.bind(tree)
+        bound = self.keys_counted(self.bind(tree))
         return self.typed(bound, self.rows.types, filters, None)
 
     def bind(self, tree: exp.Expr) -> exp.Expr:
         return self.rows.bind(Sql(tree, self.measure.call.text), self.what, self.measure.time, self.problems)
+
+    def keys_counted(self, tree: exp.Expr) -> exp.Expr:
+        """A library metric's count(distinct key) → count(*) where it is the source's own key, as `orders` promises.
+
+        In a project's own formula `distinct` is meant as it is written.
+        """
+        if not self.measure.of_library:
+            return tree
+        for node in list(tree.find_all(exp.Count)):
+            told = node.this.expressions if isinstance(node.this, exp.Distinct) else []
+            if len(told) == 1 and isinstance(told[0], exp.Column) and self.rows.is_key(told[0].name):
+                node.set("this", exp.Star())
+        return tree
 
     def two_levels(self, tree: exp.Expr, pers: list[exp.Anonymous], filters: tuple[exp.Expr, ...]) -> BoundCall:
         outer = tree.copy()

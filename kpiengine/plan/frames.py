@@ -82,6 +82,9 @@ class Measure:
     is_target: bool = False
     """Whether it sums the rows of the owner's target file, which stands beside the result and adds no row to it."""
 
+    of_library: bool = False
+    """Whether a library's metric says it: its distinct count of a source's key is one of rows."""
+
     @property
     def is_count(self) -> bool:
         """Whether it is 0, and not NULL, where there are no rows."""

@@ -233,14 +233,7 @@ def _axis(columns: Sequence[Named], kind: Kind, options: Mapping[str, Any]) -> s
 
 def _is_key(rows: Rows, columns: Sequence[Named], name: str) -> bool:
     made = next((c.expression for c in columns if c.name == name), None)
-    if not isinstance(made, exp.Column) or len(rows.source.spec.key) != 1:
-        return False
-    return rows.origins.get(made.name) == (rows.source.name, _own_name(rows, rows.source.spec.key[0]))
-
-
-def _own_name(rows: Rows, written: str) -> str | None:
-    found = rows.source.find(written)
-    return None if found is None else found.name
+    return isinstance(made, exp.Column) and rows.is_key(made.name)
 
 
 def _bounds(rows: Rows, columns: Sequence[Named], name: str) -> Bounds | None:

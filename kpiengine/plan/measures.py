@@ -126,7 +126,8 @@ class Measures:
         table = self.model.kind_of_columns(metric, call)
         source = f"{KIND_SOURCE}{table}" if table is not None else self.model.source_of(metric).name
         name = metric.name if alone else ""
-        return self._measure(Measure(source, metric.time, filters, call, frame, metric, name))
+        library = metric.library is not None
+        return self._measure(Measure(source, metric.time, filters, call, frame, metric, name, of_library=library))
 
     def unknown(self, name: str, metric: MetricSpec) -> str:
         """The message for a name that is no metric."""

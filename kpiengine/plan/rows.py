@@ -89,6 +89,12 @@ class Rows:
         self.origins[found.name] = (path.source.name, path.column.name)
         return found
 
+    def is_key(self, name: str) -> bool:
+        """Whether a column of these rows is the source's own key, all of it: no two rows have one value of it."""
+        key = self.source.spec.key
+        found = self.source.find(key[0]) if len(key) == 1 else None
+        return found is not None and name in self._own and self.origins.get(name) == (self.source.name, found.name)
+
     def bounds(self, name: str) -> Bounds | None:
         """What is proven of the values of a column of these rows."""
         if name not in self.origins:
