@@ -15,9 +15,7 @@ sources:
 metrics:
   different: {source: orders, formula: count(distinct order_id)}
 """
-ROWS = (
-    "order_id,customer_id,ordered_at,amount\n1,1,2026-01-01,5\n2,1,2026-01-02,50\n2,1,2026-01-03,\n"
-)
+ROWS = "order_id,customer_id,ordered_at,amount\n1,1,2026-01-01,5\n2,1,2026-01-02,50\n2,1,2026-01-03,\n"
 
 
 def answers(folder: Path, project: str) -> tuple[list[dict[str, object]], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -157,6 +158,14 @@ def test_aggregates_of_the_same_rows_by_the_same_key_are_one(project, monkeypatc
     assert answers[0] == answers[1]
 
 
+def test_long_conditions_are_looked_at_by_period_and_value(project):
+    sql = bound(project, *ROWS).query(["paid", "open", "large"], by="month").sql
+    fine, between, coarse = re.split(r"t_by_month\w* AS", sql)
+    assert "DATE_TRUNC" not in fine and "status = 'paid'" not in fine
+    assert "DATE_TRUNC('MONTH', day)" in between and "status = 'paid'" not in between
+    assert "DATE_TRUNC" not in coarse and "status = 'paid'" in coarse
+
+
 def test_a_join_that_nobody_reads_is_left_out(project, monkeypatch):
     metrics = ["new", "paid"]
     monkeypatch.setenv("KPI_PASSES", "always -prune")
@@ -166,7 +175,8 @@ def test_a_join_that_nobody_reads_is_left_out(project, monkeypatch):
     assert "LEFT JOIN t_first_time" not in project.query(metrics, by="month").sql
 
 
-def test_days_come_before_months_and_conditions_after_their_columns(project):
+def test_days_come_before_months_and_conditions_after_their_columns(project, monkeypatch):
+    monkeypatch.setenv("KPI_PASSES", "always -stages")
     sql = bound(project, *ROWS).query(["paid", "open", "large"], by="month").sql
     fine, coarse = sql.split("t_by_month AS")
     assert 'CAST("at" AS DATE) AS day' in fine and "DATE_TRUNC" not in fine
@@ -239,7 +249,7 @@ def test_passes_are_chosen_by_name(project, monkeypatch):
 
     plain = sql("none")
     assert sql("always -fold") == plain
-    assert sql("always fold") == sql("always") != plain
+    assert sql("always fold stages") == sql("always") != sql("always fold") != plain
     assert sql("ALL") == sql("") == plain
     with pytest.raises(UsageError, match=r'KPI_PASSES: there is no pass "folds"; there are: .*fold'):
         sql("folds")

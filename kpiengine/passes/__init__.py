@@ -17,11 +17,12 @@ from kpiengine.passes.masks import masks
 from kpiengine.passes.merge import merge
 from kpiengine.passes.packed import packed
 from kpiengine.passes.prune import prune
+from kpiengine.passes.stages import stages
 from kpiengine.plan import Plan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold)
+PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold, stages)
 ENGINES = {"duckdb": PASSES, "spark": (prune, fold)}
 """The passes that are right, and pay, on an engine, by its dialect."""
 

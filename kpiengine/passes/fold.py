@@ -10,7 +10,7 @@ all rows. Aggregates of the same rows share the fine groups, so that the rows ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -41,7 +41,7 @@ def fold(plan: Plan, context: Context) -> Plan:
     for (rows, _), found in together.items():
         if len(found) < lineage.context.fewest_together:
             continue
-        folded = _Folding(rows, found, lineage).steps()
+        folded = Folding(rows, found, lineage).steps()
         if folded is not None:
             fine, *coarse = folded
             made |= {step.name: [step] for step in coarse}
@@ -72,7 +72,9 @@ class _Fine:
         return over(tree, {key: column(name) for key, name in self.keys.items()})
 
 
-class _Folding:
+class Folding:
+    """Aggregates `found` of the step `rows`, all with the same filters, over fine groups."""
+
     def __init__(self, rows: str, found: Sequence[Aggregate], lineage: Lineage) -> None:
         self.rows = rows
         self.lineage = lineage
@@ -86,8 +88,13 @@ class _Folding:
         if not self.found or (not self.always and (rows is None or rows < FEW_ROWS)):
             return None
         keys = self._keys(rows or 0)
-        if keys is None:
-            return None
+        return None if keys is None else self.by(keys)
+
+    def by(self, keys: Mapping[exp.Expr, str]) -> list[Aggregate] | None:
+        """The step of the groups by `keys` (expressions, with their names), and the aggregates over them.
+
+        None where one of them needs more of the rows.
+        """
         for tree, name in keys.items():
             self.fine.key(tree, name)
         coarse: list[Aggregate] = []
@@ -108,7 +115,7 @@ class _Folding:
         """The fine keys with their names, where they are few enough and win something."""
         whole = {k.expression: k.name for a in self.found for k in a.keys}
         cores = {core(tree): _told(core(tree), name) for tree, name in whole.items() if tree.find(exp.Column)}
-        seen = self._seen_conditions()
+        seen = self.conditions()
         conditions = self._columns_of(seen)
         groups = [self._values(c) for c in cores]
         if not self.always and any(g is None for g in groups):
@@ -128,7 +135,7 @@ class _Folding:
     def _values(self, tree: exp.Expr) -> int | None:
         return self.lineage.distinct(self.rows, tree)
 
-    def _seen_conditions(self) -> dict[exp.Expr, None]:
+    def conditions(self) -> dict[exp.Expr, None]:
         """The FILTER conditions of all measures."""
         seen: dict[exp.Expr, None] = {}
         for aggregate in self.found:
@@ -187,6 +194,8 @@ class _Folding:
             return self._count(bare, name, inner, outer)
         if isinstance(bare, exp.Avg):
             return self._average(bare.this, name, inner, outer)
+        if isinstance(bare.this, exp.Column) and isinstance(self.lineage.steps.get(self.rows), Aggregate):
+            name = bare.this.name  # parts of groups are named already
         of_key = self.fine.over(bare.this) if isinstance(bare, exp.Min | exp.Max) and not inner else None
         part = of_key if of_key is not None else self.fine.partial(with_filter(bare, inner), name)
         return with_filter(type(bare)(this=part), outer)
