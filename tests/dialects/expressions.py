@@ -143,7 +143,7 @@ ROWS: Mapping[str, str] = {
     "substring(s, 0, 2)": "postgres clickhouse datafusion spark",
     "left(s, 2)": "",
     "right(s, 2)": "",
-    "left(s, -1)": "",
+    "left(s, -1)": "spark",
     "s[1]": "postgres clickhouse datafusion spark",
     "s[1:2]": "postgres clickhouse datafusion spark",
     "replace(s, 'a', 'b')": "",

@@ -61,8 +61,10 @@ def millis(node: exp.UnixToTime) -> exp.Expr:
 
 
 def moved(node: exp.Add | exp.Sub) -> exp.Expr:
-    """A DATE and hours are a TIMESTAMP."""
+    """A DATE and hours are a TIMESTAMP, and the difference of two DATEs is a number of days."""
     span = node.expression
+    if isinstance(node, exp.Sub) and family(node.this) == family(span) == "date":
+        return _days(span, node.this)
     hours = isinstance(span, exp.Interval) and str(span.args["unit"].name).upper() in ("HOUR", "MINUTE", "SECOND")
     if hours and family(node.this) == "date":
         node.set("this", exp.cast(node.this, "TIMESTAMP"))

@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
 from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.numbers import decimal_of_double, rounded
 from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number, text
 
 
@@ -16,6 +17,8 @@ def cast(node: exp.Cast) -> exp.Expr:
         return exp.cast(exp.Round(this=node.this), node.to)
     if to == "int" and inner == "double":
         return exp.cast(_half_to_even(as_double(node.this)), node.to)
+    if to == "decimal" and inner == "double":
+        return decimal_of_double(node)
     if to == "decimal" and inner == "bool":
         return exp.cast(exp.cast(node.this, "INT"), node.to)
     if to == "text" and inner in ("double", "timestamp", "timestamptz"):
@@ -77,7 +80,7 @@ def _same(node: exp.Expr) -> exp.Expr:
 
 _ALIKE: tuple[type[exp.Expr], ...] = (
     exp.Cbrt, exp.Sin, exp.Cos, exp.Tan, exp.Asin, exp.Acos, exp.Atan, exp.Atan2, exp.Degrees, exp.Radians, exp.Pi,
-    exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.Round, exp.Sign,
+    exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.Sign,
 )  # fmt: skip
 _SAME: dict[type[exp.Expr] | str, Form] = {kind: _same for kind in _ALIKE}
 
@@ -85,6 +88,7 @@ FORMS: Forms = {
     **_SAME,
     exp.Cast: cast,
     exp.TryCast: tried,
+    exp.Round: rounded,
     exp.Log: logarithm,
     exp.Trunc: truncated,
     exp.IntDiv: whole_quotient,

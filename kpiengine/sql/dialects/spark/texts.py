@@ -33,12 +33,19 @@ def joined(node: exp.Concat) -> exp.Expr:
     return call("CONCAT", *parts)
 
 
+def left(node: exp.Left) -> exp.Expr:
+    """left(s, n), of which a negative n leaves out the end."""
+    if not (isinstance(node.expression, exp.Literal) and node.expression.is_int):
+        raise Unsayable("how many has to be written out as a number, and not be negative")
+    return node
+
+
 def _same(node: exp.Expr) -> exp.Expr:
     return node
 
 
 _ALIKE: tuple[type[exp.Expr], ...] = (
-    exp.Contains, exp.EndsWith, exp.StrPosition, exp.Left, exp.Right, exp.Pad, exp.Translate, exp.ConcatWs,
+    exp.Contains, exp.EndsWith, exp.StrPosition, exp.Right, exp.Pad, exp.Translate, exp.ConcatWs,
     exp.SplitPart, exp.Reverse, exp.Repeat, exp.MD5,
 )  # fmt: skip
 _SAME: dict[type[exp.Expr] | str, Form] = {kind: _same for kind in _ALIKE}
@@ -50,6 +57,7 @@ FORMS: Forms = {
     exp.RegexpReplace: replaced,
     exp.RegexpExtract: extracted,
     exp.Substring: from_the_first,
+    exp.Left: left,
     exp.Concat: joined,
     exp.ByteLength: lambda node: call("OCTET_LENGTH", node.this),
 }
