@@ -70,7 +70,7 @@ def _reads(step: Step | Output) -> Iterator[Read]:
                 yield _of_part(step, part)
         case Series():
             yield step.bounds, {"low", "high"}
-        case Given():
+        case Given() if step.table is None:  # rows read no step, and written out they would be long
             yield from _tables([step.query])
 
 
