@@ -126,7 +126,7 @@ def test_check_counts_rows_without_key_or_time_and_keys_that_stand_twice(tmp_pat
         ("{duckdb: {threads: -3}}", "threads of DuckDB: Must have at least 1 thread"),
         ("{duckdb: {TimeZone: UTC}}", '"TimeZone" is not to be set'),
         ("{duckdb: {lock_configuration: false}}", '"lock_configuration" is not to be set'),
-        ("abacus", 'there is no engine "abacus"; there are: duckdb'),
+        ("abacus", 'there is no engine "abacus"; there are: clickhouse, datafusion, duckdb, postgres, spark'),
     ],
 )
 def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, engine: str, says: str) -> None:
