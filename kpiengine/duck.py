@@ -202,18 +202,18 @@ class DuckSession:
     def _table_of(self, columns: Mapping[str, str]) -> str:
         """An empty table with these columns, made once, for expressions to be bound to."""
         known = tuple(columns.items())
-        if known not in self._tables:
-            name = f"columns_{len(self._tables)}"
-            create = exp.Create(
-                this=exp.to_table(name),
-                kind="TABLE",
-                expression=empty(columns),
-                properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
-            )
-            with self._one_at_a_time:
+        with self._one_at_a_time:
+            if known not in self._tables:
+                name = f"columns_{len(self._tables)}"
+                create = exp.Create(
+                    this=exp.to_table(name),
+                    kind="TABLE",
+                    expression=empty(columns),
+                    properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+                )
                 self._typing_cursor().execute(create.sql("duckdb"))
-            self._tables[known] = name
-        return self._tables[known]
+                self._tables[known] = name
+            return self._tables[known]
 
     def _typing_cursor(self) -> duckdb.DuckDBPyConnection:
         """One for all: it sees no tables but its own, and a cursor a question costs more than the answer."""

@@ -50,10 +50,21 @@ SAME = frozenset((*STATEMENT, *OPERATORS, *FUNCTIONS, *AGGREGATES, *WINDOWS))
 _INSIDE = (exp.IgnoreNulls, exp.WithinGroup)
 
 
+def _is_read(node: exp.Expr) -> bool:
+    return (
+        isinstance(node.parent, exp.Table) and isinstance(node, exp.Func) and not isinstance(node, exp.GenerateSeries)
+    )
+
+
 def refuse_unknown(tree: exp.Expr, forms: Forms) -> None:
-    """Raises Unsayable for the first expression that is neither the same everywhere nor among `forms`."""
-    for node in tree.walk():
+    """Raises Unsayable for the first expression that is neither the same everywhere nor among `forms`.
+
+    What a FROM reads by a function, files of the embedded engine, is left as it stands: no value is computed there.
+    """
+    for node in tree.walk(prune=_is_read):
         key = key_of(node)
+        if _is_read(node):
+            continue
         in_from = isinstance(node, exp.GenerateSeries) and not isinstance(node.parent, exp.Explode)
         if key in SAME or (key in forms and not in_from) or isinstance(node, _INSIDE):
             continue
