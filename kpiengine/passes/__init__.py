@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kpiengine.errors import UsageError, choices
-from kpiengine.passes.context import Context
+from kpiengine.passes.context import FEW_ROWS, Context
 from kpiengine.passes.entities import entities
 from kpiengine.passes.fold import fold
 from kpiengine.passes.masks import masks
@@ -19,6 +19,7 @@ from kpiengine.passes.packed import packed
 from kpiengine.passes.prune import prune
 from kpiengine.passes.stages import stages
 from kpiengine.plan import Plan
+from kpiengine.plan.steps import Scan
 
 Pass = Callable[[Plan, Context], Plan]
 
@@ -30,9 +31,18 @@ ENGINES = {"duckdb": PASSES, "spark": (prune, fold)}
 def passed(plan: Plan, context: Context, chosen: str = "all") -> Plan:
     """The plan after all passes that `chosen` (the text of KPI_PASSES) leaves. UsageError for an unknown name."""
     useful = ENGINES.get(context.dialect, ())
-    for each in _chosen(chosen):
+    wanted = _chosen(chosen)
+    if context.dialect == "duckdb" and not context.always and not _has_many_rows(plan, context):
+        return plan
+    for each in wanted:
         plan = each(plan, context) if each in useful else plan
     return plan
+
+
+def _has_many_rows(plan: Plan, context: Context) -> bool:
+    """Whether any source is known to be so large that the form of a statement matters."""
+    found = (context.known.rows(step.source) for step in plan.steps if isinstance(step, Scan))
+    return any(rows is not None and rows >= FEW_ROWS for rows in found)
 
 
 def takes_for_granted(chosen: str) -> bool:

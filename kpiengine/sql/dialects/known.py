@@ -51,9 +51,8 @@ _INSIDE = (exp.IgnoreNulls, exp.WithinGroup)
 
 
 def _is_read(node: exp.Expr) -> bool:
-    return (
-        isinstance(node.parent, exp.Table) and isinstance(node, exp.Func) and not isinstance(node, exp.GenerateSeries)
-    )
+    in_from = isinstance(node.parent, exp.Table | exp.From | exp.Join) and node.arg_key == "this"
+    return in_from and isinstance(node, exp.Func) and not isinstance(node, exp.GenerateSeries)
 
 
 def refuse_unknown(tree: exp.Expr, forms: Forms) -> None:
