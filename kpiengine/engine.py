@@ -17,7 +17,7 @@ files that it reads itself (`native`), or rows that are read here and handed ove
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,15 +47,17 @@ class Writing:
 
     `statement` gives them, `schema` is what they are to be (names, order and types of the columns). `place` is an
     empty folder, or the name of a file that does not exist, beside the export's own place, which takes it whole when
-    all is written. Files under folders `column=value` for `partition_by`; `footer` belongs into each file's key-value
-    metadata.
+    all is written; for a session that says `writes_urls` it may be the URL of a folder that is not there yet
+    ("s3a://lake/…"). Files under folders `column=value` for `partition_by`; `footer` belongs into each file's
+    key-value metadata. `seen` looks for the Parquet files at the place from this machine, and counts their rows.
     """
 
     statement: str
     schema: pyarrow.Schema
-    place: Path
+    place: Path | str
     partition_by: tuple[str, ...]
     footer: Mapping[str, str]
+    seen: Callable[[], int]
 
 
 class EngineSession(ABC):
@@ -65,6 +67,9 @@ class EngineSession(ABC):
     memory, what the engine lacks) with one clear message in which no password stands; a statement that was stopped
     by `interrupt` raises KeyboardInterrupt.
     """
+
+    writes_urls: ClassVar[bool] = False
+    """Whether `write` takes a place in an object store; else rows are written here, and sent there."""
 
     @property
     @abstractmethod

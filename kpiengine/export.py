@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -26,6 +26,7 @@ from kpiengine.hide import hidden
 from kpiengine.manifest import NAME as MANIFEST
 from kpiengine.manifest import Written, listed_in, manifest_text
 from kpiengine.model.source import quoted
+from kpiengine.store import Store
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,7 +41,7 @@ class Exported:
     """What an export wrote: where, how many rows and files, how many bytes, in how many seconds."""
 
     name: str
-    path: Path
+    path: Path | Store
     rows: int
     files: int
     bytes: int
@@ -131,6 +132,11 @@ def _rows_in(files: Iterable[Path]) -> int:
     return sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
 
 
+def rows_below(folder: Path) -> int:
+    """How many rows the Parquet files of a folder have, at any depth, as their footers tell."""
+    return _rows_in(folder.rglob("*.parquet"))
+
+
 def copy_statement(query: exp.Query, target: Path, partition_by: Sequence[str], footer: Mapping[str, str]) -> exp.Copy:
     """COPY … TO … as a tree."""
     metadata = exp.Struct(
@@ -168,13 +174,13 @@ def replaced(path: Path, *, folder: bool) -> Iterator[Path]:
                 place.mkdir()
             yield place
             _refuse_other(path, folder)
-            _put_down(place)
+            put_down(place)
             _put(place, path, beside)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _put_down(place: Path) -> None:
+def put_down(place: Path) -> None:
     """Waits until all of it is on the disk: a name must not point at what a power cut would take."""
     for file in [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]:
         with file.open("rb") as stream:
@@ -213,17 +219,19 @@ def _refuse_other(path: Path, folder: bool) -> None:
             raise DataError(f"{path} holds {name}, which no export wrote: it is left alone; give another path")
 
 
-def refuse_overlap(places: Mapping[str, Path]) -> None:
+def refuse_overlap(places: Mapping[str, Path | Store]) -> None:
     """Raises DataError where one export's place is another's, or lies in it: the one would take the other away."""
-    by_path: dict[Path, str] = {}
+    by_path: dict[PurePath, str] = {}
     for name, place in places.items():
-        other = by_path.setdefault(place.resolve(), name)
+        other = by_path.setdefault(place.comparable if isinstance(place, Store) else place.resolve(), name)
         if other != name:
             raise DataError(f'the exports "{other}" and "{name}" have one path: {place}; give one of them another')
-    for place, name in by_path.items():
-        above = next((by_path[folder] for folder in place.parents if folder in by_path), None)
+    for where, name in by_path.items():
+        above = next((by_path[folder] for folder in where.parents if folder in by_path), None)
         if above is not None:
-            raise DataError(f'the path of export "{name}", {place}, lies in that of export "{above}"; give it another')
+            raise DataError(
+                f'the path of export "{name}", {places[name]}, lies in that of export "{above}"; give it another'
+            )
 
 
 def _is_listed(path: Path, listed: Mapping[Path, int]) -> bool:

@@ -13,6 +13,9 @@ from typing import Any
 
 NAME = "_kpiengine.json"
 
+GENERATIONS = "_generations"
+"""The folder of what runs wrote, where the list is a pointer as well: see `kpiengine.generations`."""
+
 
 @dataclass(frozen=True)
 class Written:

@@ -41,6 +41,7 @@ from kpiengine.spec import (
     read_project,
     resolve_extends,
 )
+from kpiengine.store import Store, place_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -278,7 +279,7 @@ class Project:
                 options=options,
             )
             by_given = names(by) if by is not None else None
-            return [self._export(given, by_given, Path(out) if out else self.root / "out" / "query")]
+            return [self._export(given, by_given, place_of(out) if out else self.root / "out" / "query")]
         wanted = names(exports) or tuple(self.spec.exports)
         if not wanted:
             raise UsageError("kpi.yaml has no exports; add some, or name metrics with --metric")
@@ -293,17 +294,21 @@ class Project:
             self._plan(self._export_query(spec, spec.by))
         return [self._export(spec, spec.by, place) for spec, place in found]
 
-    def _export_place(self, spec: ExportSpec, out: str | os.PathLike[str] | None) -> Path:
+    def _export_place(self, spec: ExportSpec, out: str | os.PathLike[str] | None) -> Path | Store:
         if out is None:
-            return self.root / (spec.path or f"out/{spec.name}")
+            given = place_of(spec.path or f"out/{spec.name}")
+            return given if isinstance(given, Store) else self.root / given
+        folder = place_of(out)
+        if isinstance(folder, Store):
+            return folder / spec.name
         written = Path(spec.path) if spec.path else Path(spec.name)
-        return Path(out) / (written.name if written.suffix == ".parquet" else spec.name)
+        return folder / (written.name if written.suffix == ".parquet" else spec.name)
 
     def _export_query(self, spec: ExportSpec, by: Iterable[str] | None) -> Query:
         options = cast(QueryOptions, {k: v for k, v in spec.options.items() if v is not None})
         return self._asked(spec.metrics, by, options)
 
-    def _export(self, spec: ExportSpec, by: Iterable[str] | None, place: Path) -> Exported:
+    def _export(self, spec: ExportSpec, by: Iterable[str] | None, place: Path | Store) -> Exported:
         started = clock.perf_counter()
         query = self._export_query(spec, by)
         plan = self._checked_plan(query)

@@ -17,7 +17,8 @@ from kpiengine.duck import DuckSession
 from kpiengine.elsewhere import Elsewhere
 from kpiengine.engine import Engine, EngineContext, EngineSession, Writing
 from kpiengine.errors import NOWHERE, DefinitionError, Problem, UsageError
-from kpiengine.export import write_parquet
+from kpiengine.export import Rows, rows_below, write_parquet
+from kpiengine.generations import Generation, write_generation
 from kpiengine.keycheck import is_of_files, verify_keys
 from kpiengine.plan import Plan
 from kpiengine.plugins import Plugins
@@ -26,6 +27,7 @@ from kpiengine.result import Result
 from kpiengine.sources import Sources
 from kpiengine.spec import EngineSpec, Option, ProjectSpec, missing_settings
 from kpiengine.sql import RenderedSource, in_dialect, render
+from kpiengine.store import Store
 
 if TYPE_CHECKING:
     import pyarrow
@@ -170,27 +172,37 @@ class Runner:
         return self.sources.bound_in_duckdb(name, table.slice(0, 0))
 
     def export(
-        self, plan: Plan, place: Path, partition_by: Sequence[str], footer: Mapping[str, str]
+        self, plan: Plan, place: Path | Store, partition_by: Sequence[str], footer: Mapping[str, str]
     ) -> tuple[int, int, int]:
         """Writes the answer to a plan as Parquet, whole or not at all. Gives rows, files and bytes."""
         self.verify(plan)
-        if self.elsewhere is None:
+        if self.elsewhere is None and isinstance(place, Path):
             return write_parquet(self.duck, self.statement(plan), place, partition_by=partition_by, footer=footer)
-        statement = render(plan, self.sources.rendered, self.sources.bound)
-        text, schema, session = self.text(statement), self.schema(plan), self.elsewhere.session
+        schema, session, text = self.schema(plan), None, ""
+        rows: exp.Query | Rows
+        if self.elsewhere is None:
+            rows = self.statement(plan)
+        else:
+            statement = render(plan, self.sources.rendered, self.sources.bound)
+            session, text = self.elsewhere.session, self.text(statement)
+            self.elsewhere.load(statement)
+            rows = functools.partial(self._reader, plan, statement, text)
 
         def written(target: Path) -> bool:
-            return session.write(Writing(text, schema, target, tuple(partition_by), footer))
+            writing = Writing(text, schema, target, tuple(partition_by), footer, lambda: rows_below(target))
+            return session is not None and session.write(writing)
 
-        self.elsewhere.load(statement)
-        return write_parquet(
-            self.duck,
-            lambda: self._reader(plan, statement, text),
-            place,
-            partition_by=partition_by,
-            footer=footer,
-            written=written,
-        )
+        def generated(new: Generation) -> bool:
+            url = str(new.store / new.below)
+            writing = Writing(text, schema, url, tuple(partition_by), footer, lambda: new.rows)
+            return session is not None and session.writes_urls and session.write(writing)
+
+        def made(target: Path) -> object:
+            return write_parquet(self.duck, rows, target, partition_by=partition_by, footer=footer)
+
+        if isinstance(place, Store):
+            return write_generation(place, schema, partition_by, footer, generated, made)
+        return write_parquet(self.duck, rows, place, partition_by=partition_by, footer=footer, written=written)
 
     def progress(self) -> float:
         """How much of what runs is done, 0 to 100; below 0 where it cannot be told."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,9 +17,7 @@ from kpiengine.cli.tables import Grid, show
 @click.argument("exports", metavar="[EXPORT]...", nargs=-1)
 @click.option("--metric", "metrics", metavar="METRIC", multiple=True, help="Export these metrics, with --by.")
 @query_options
-@click.option(
-    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Write under this folder instead of the project's."
-)
+@click.option("--out", metavar="DIR", help="Write under this folder (a path or a URL) instead of the project's.")
 @click.option("--full", is_flag=True, help="Write every partition again, even those that did not change.")
 @anywhere
 @click.pass_obj
@@ -29,7 +26,7 @@ def command(
     exports: tuple[str, ...],
     metrics: tuple[str, ...],
     asked: Mapping[str, Any],
-    out: Path | None,
+    out: str | None,
     full: bool,
 ) -> None:
     """Write exports to Parquet: those of kpi.yaml, all or by name, or metrics given by hand.

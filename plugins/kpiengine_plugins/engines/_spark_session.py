@@ -60,6 +60,8 @@ def _retries() -> list[Any]:
 class SparkEngineSession(EngineSession):
     """One session. `settings` are the project's own, by Spark's names; `shared_files` is the engine's option."""
 
+    writes_urls = True
+
     def __init__(self, remote: str, settings: Mapping[str, Any], shared_files: bool) -> None:
         self.server = Server(remote)
         self.server.require_reachable()

@@ -1,4 +1,4 @@
-"""Exports written by executors: partitioned Parquet in a folder that they and this machine see."""
+"""Exports written by executors: partitioned Parquet in a folder that they and this machine see, or in a store."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ _UNSAFE = re.compile(r"[*?{}\[\]\\:%#`]")
 
 
 def written_by_executors(session: SparkEngineSession, writing: Writing) -> bool:
-    """Writes the rows into the folder `writing.place`; False where executors cannot, before anything is written.
+    """Writes the rows into the folder or URL `writing.place`; False where executors cannot, before any is written.
 
     A single file is not theirs to write, nor is a column whose type has to be looked at value by value.
     """
-    if not (writing.place.is_dir() and session.shared_files) or _UNSAFE.search(str(writing.place)):
+    url = _url(writing.place, session.shared_files)
+    if url is None:
         return False
     with session.watched(f"export of {', '.join(writing.schema.names)}"):
         frame = session.spark.sql(writing.statement).toDF(*writing.schema.names)
@@ -43,10 +44,20 @@ def written_by_executors(session: SparkEngineSession, writing: Writing) -> bool:
             frame = frame.hint("rebalance", *writing.partition_by)
             frame, observed = _observed(frame)
         writer = frame.write.mode("append").option("compression", "zstd").partitionBy(*writing.partition_by)
-        writer.parquet(f"file://{writing.place}")
+        writer.parquet(url)
         rows = observed.get["rows"] if observed is not None else None
-    _require_whole(session, writing.place, rows)
+    _require_whole(session, writing, rows)
     return True
+
+
+def _url(place: Path | str, shared_files: bool) -> str | None:
+    """What executors are told to write to; None where they would not write to what this machine reads."""
+    if isinstance(place, Path):
+        place = f"file://{place}" if place.is_dir() else ""
+    scheme, _, path = place.partition(":")
+    if not path or _UNSAFE.search(path) or (scheme == "file" and not shared_files):
+        return None
+    return place
 
 
 def _observed(frame: Any) -> tuple[Any, Any]:
@@ -109,13 +120,15 @@ def _spark_type(wanted: pyarrow.DataType) -> str:
     return {**names, "bool": "boolean"}.get(str(wanted), str(wanted))
 
 
-def _require_whole(session: SparkEngineSession, place: Path, rows: int | None) -> None:
+def _require_whole(session: SparkEngineSession, writing: Writing, rows: int | None) -> None:
     """Removes what Hadoop leaves beside the data. EngineError where not every row is in sight."""
-    import pyarrow.parquet
-
-    for left in [place / "_SUCCESS", *place.rglob(".*.crc")]:
-        left.unlink(missing_ok=True)
-    seen = sum(pyarrow.parquet.read_metadata(file).num_rows for file in place.rglob("*.parquet"))
+    place = writing.place
+    if isinstance(place, Path):
+        for left in [place / "_SUCCESS", *place.rglob(".*.crc")]:
+            left.unlink(missing_ok=True)
+    seen = writing.seen()
     if rows is not None and seen != rows:
         cure = "give a path that its executors share with this machine, or set shared_files: false"
+        if not str(place).startswith(("/", "file:")):
+            cure = "its executors and this machine have to be given the same store"
         raise EngineError(f"{session.server.name} wrote {rows} rows to {place}, and {seen} of them are there: {cure}")
