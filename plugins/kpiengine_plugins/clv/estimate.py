@@ -19,6 +19,9 @@ STEPS = 40
 CLOSE = 1e-6
 """The longest last step, in logarithms, with which a fit has converged."""
 
+SETTLED = 1e-10
+"""A last step after which the curvature is what it was before: standard errors stand on it."""
+
 WIDEST = 12.0
 """How far from their first guesses the logarithms may go."""
 
@@ -104,11 +107,11 @@ def _approached(objective: Objective, sample: Objective, logs: Any) -> Any:
         step = np.linalg.solve(hessian, -objective(logs)[1])
         length = float(np.abs(step).max())
         if not length < last:
-            return start
+            return logs if last < CLOSE else start
         logs, last = logs + step, length
-        if length < CLOSE:
+        if length < SETTLED:
             return logs
-    return start
+    return logs if last < CLOSE else start
 
 
 def _polished(objective: Objective, logs: Any, low: Any, high: Any, names: Sequence[str]) -> tuple[Any, Any]:
@@ -124,8 +127,9 @@ def _polished(objective: Objective, logs: Any, low: Any, high: Any, names: Seque
         if curvatures[0] <= 1e-12 * max(curvatures[-1], 1e-12):
             raise _undetermined(names, logs, directions[:, 0], objective)
         step = np.linalg.solve(hessian, -objective(logs)[1])
-        if np.abs(step).max() < CLOSE:
-            return logs + step, hessian
+        length = np.abs(step).max()
+        if length < CLOSE:
+            return logs + step, hessian if length < SETTLED else _hessian(objective, logs + step)
         logs = logs + _downhill(objective, logs, step)
         if (logs <= low).any() or (logs >= high).any():
             break
