@@ -14,6 +14,7 @@ from sqlglot import exp
 from kpiengine.connection import BATCH_ROWS, connected, spill_folder
 from kpiengine.duckerrors import engine_errors, plain_reason, stream_error, without_kind
 from kpiengine.errors import DefinitionError, EngineError, Problem, listing, suggest
+from kpiengine.functions import plain_texts_as_casts
 from kpiengine.model import TypeFault
 from kpiengine.model.source import quoted
 from kpiengine.spec import Option
@@ -191,7 +192,7 @@ class DuckSession:
         texts = [f"{table}: {expression.sql('duckdb')}" for expression in expressions]
         unknown = {text: e for text, e in zip(texts, expressions, strict=True) if text not in self._told}
         if unknown:
-            named = [exp.alias_(e.copy(), f"e{n}") for n, e in enumerate(unknown.values())]
+            named = [exp.alias_(plain_texts_as_casts(e.copy()), f"e{n}") for n, e in enumerate(unknown.values())]
             query = exp.select(*named).from_(exp.to_table(table, alias="t"))
             with self._one_at_a_time:
                 # Binding alone: a statement that is run, be it DESCRIBE, takes four times as long.

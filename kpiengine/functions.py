@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -170,18 +171,38 @@ _DIGITS_BETWEEN = (("٠", "٪"), ("۰", "ۺ"))
 """The first Arabic, the first Persian digit, each with what follows the last in Unicode."""
 
 
+def is_plain_text(node: exp.Expr) -> bool:
+    """Whether `node` is a call of `plain_text` with its one argument."""
+    return isinstance(node, exp.Anonymous) and function_name(node) == PLAIN_TEXT and len(node.expressions) == 1
+
+
 def plain_texts_written_out(tree: exp.Expr) -> exp.Expr:
-    """`plain_text(x)` → lower case, no outer blanks, Persian ی and ک for the Arabic letters, numbers in 0 to 9."""
+    """`plain_text(x)` → lower case, no outer blanks, Persian ی and ک for the Arabic letters, numbers in 0 to 9.
 
-    def written_out(node: exp.Expr) -> exp.Expr:
-        if not isinstance(node, exp.Anonymous) or function_name(node) != PLAIN_TEXT or len(node.expressions) != 1:
-            return node
-        text: exp.Expr = exp.cast(node.expressions[0], "VARCHAR")
-        for letter, other in _LETTERS:
-            text = exp.func("REPLACE", text, exp.Literal.string(letter), exp.Literal.string(other), dialect="duckdb")
-        return _with_plain_digits(exp.Trim(this=exp.Lower(this=text)))
+    Long, and so done last: for texts that an engine reads. Changes the tree in place and returns its root.
+    """
+    return _plain_texts_replaced(tree, _written_out)
 
-    return tree.transform(written_out, copy=False)
+
+def plain_texts_as_casts(tree: exp.Expr) -> exp.Expr:
+    """What `plain_text(x)` is where types alone count: a text. Changes the tree in place and returns its root."""
+    return _plain_texts_replaced(tree, lambda text: exp.cast(text, "VARCHAR"))
+
+
+def _plain_texts_replaced(tree: exp.Expr, made: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    for node in reversed([n for n in tree.find_all(exp.Anonymous) if is_plain_text(n)]):  # the inmost first
+        new = made(node.expressions[0])
+        if node is tree:
+            return new
+        node.replace(new)
+    return tree
+
+
+def _written_out(text: exp.Expr) -> exp.Expr:
+    text = exp.cast(text, "VARCHAR")
+    for letter, other in _LETTERS:
+        text = exp.func("REPLACE", text, exp.Literal.string(letter), exp.Literal.string(other), dialect="duckdb")
+    return _with_plain_digits(exp.Trim(this=exp.Lower(this=text)))
 
 
 def _with_plain_digits(text: exp.Expr) -> exp.Expr:

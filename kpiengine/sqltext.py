@@ -21,7 +21,6 @@ from kpiengine.functions import (
     REFUSED_NODES,
     function_name,
     is_aggregate,
-    plain_texts_written_out,
 )
 from kpiengine.spec.text import Text
 
@@ -103,7 +102,7 @@ def parse_sql(text: Text, what: str, *, trailing_where: bool = False) -> Sql:
         raise DefinitionError(_parse_problem(error, tokens, text, what)) from None
     if len(trees) != 1 or trees[0] is None:
         raise DefinitionError(Problem(text.at(0), f"{what} is to be one expression"))
-    sql = Sql(plain_texts_written_out(trees[0]), text)
+    sql = Sql(trees[0], text)
     refused = [p for node in sql.tree.walk() if (p := _refusal(sql, node, what))]
     if refused:
         raise DefinitionError(*refused)

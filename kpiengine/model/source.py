@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from kpiengine.errors import DefinitionError, Place, Problem, choices, listing, suggest
 from kpiengine.formula import safe_divisions
-from kpiengine.functions import is_aggregate
+from kpiengine.functions import is_aggregate, plain_texts_written_out
 from kpiengine.spec import SourceSpec
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql
@@ -262,7 +262,7 @@ def _mapped(text: Text, name: str, source: str, raw: Mapping[str, str], by_lower
             node.replace(found.expression.copy())
     if problems:
         raise DefinitionError(*problems)
-    return Sql(safe_divisions(tree), text)
+    return Sql(safe_divisions(plain_texts_written_out(tree)), text)
 
 
 def _types(
@@ -323,7 +323,7 @@ def own_columns(sql: Sql, source: Source, what: str) -> Sql:
             node.replace(quoted(column.name))
     if problems:
         raise DefinitionError(*problems)
-    return Sql(safe_divisions(tree), sql.text)
+    return Sql(safe_divisions(plain_texts_written_out(tree)), sql.text)
 
 
 def _names(source: Source) -> Iterable[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from sqlglot import exp
 
-from kpiengine.functions import is_aggregate
+from kpiengine.functions import is_aggregate, is_plain_text
 
 
 def core(tree: exp.Expr) -> exp.Expr:
@@ -26,9 +26,13 @@ def core(tree: exp.Expr) -> exp.Expr:
     return next(tree.find_all(exp.Column))
 
 
+PLAIN_TEXT_SIZE = 100
+"""About so many nodes stand for `plain_text(x)` in a statement."""
+
+
 def size(tree: exp.Expr) -> int:
-    """How many nodes a tree has."""
-    return sum(1 for _ in tree.walk())
+    """How many nodes a tree has; a plain text as many as it has where it is written out."""
+    return sum(PLAIN_TEXT_SIZE if is_plain_text(node) else 1 for node in tree.walk())
 
 
 def over(tree: exp.Expr, groups: Mapping[exp.Expr, exp.Expr]) -> exp.Expr | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlglot import exp
 
@@ -40,6 +41,7 @@ class Measures:
     filled: bool = False
     """Whether a metric with `fill` was met, which needs every period."""
     _ids: dict[Measure | ConstantTarget, int] = field(default_factory=dict)
+    _known: dict[tuple[Any, ...], exp.Expr] = field(default_factory=dict)
 
     def metric(self, name: str) -> exp.Expr:
         """The tree of a metric; a placeholder `:3` stands for measure 3."""
@@ -76,6 +78,16 @@ class Measures:
                 yield found
 
     def _metric(
+        self, metric: MetricSpec, filters: tuple[Sql, ...], frame: Frame, above: tuple[str, ...], alone: bool
+    ) -> exp.Expr:
+        if alone:  # its measure is to bear its name
+            return self._taken_apart(metric, filters, frame, above, alone)
+        key = (metric.name, repr(metric.parameters), filters, frame)
+        if key not in self._known:
+            self._known[key] = self._taken_apart(metric, filters, frame, above, alone)
+        return self._known[key].copy()
+
+    def _taken_apart(
         self, metric: MetricSpec, filters: tuple[Sql, ...], frame: Frame, above: tuple[str, ...], alone: bool
     ) -> exp.Expr:
         if metric.name in above:

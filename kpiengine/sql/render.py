@@ -8,6 +8,7 @@ from functools import singledispatch
 
 from sqlglot import exp
 
+from kpiengine.functions import plain_texts_written_out
 from kpiengine.plan.expressions import column, renamed
 from kpiengine.plan.steps import (
     Aggregate,
@@ -26,6 +27,7 @@ from kpiengine.plan.steps import (
     Union,
 )
 from kpiengine.sql.dialects.families import with_columns
+from kpiengine.sql.texts import texts_named
 
 RESULT = "result"
 
@@ -49,6 +51,7 @@ Bound = Callable[[str, object], exp.Expr]
 def render(plan: Plan, relations: Relations, bound: Bound | None = None) -> exp.Query:
     """The statement of a plan. `relations` gives what each source is read from, `bound` what an Arrow table that a kind
     made is read from; without it the table's rows stand in the statement."""
+    plan = texts_named(plan)
     ctes: dict[str, exp.Query] = {}
     for step in plan.steps:
         if isinstance(step, Scan):
@@ -59,7 +62,9 @@ def render(plan: Plan, relations: Relations, bound: Bound | None = None) -> exp.
             ctes[step.name] = exp.select("*").from_(bound(step.name, step.table))
         else:
             ctes[step.name] = _query(step)
-    return _with(ctes, _output(plan.output, ctes))
+    query = plain_texts_written_out(_with(ctes, _output(plan.output, ctes)))
+    assert isinstance(query, exp.Query)
+    return query
 
 
 def check_statement(check: KeyCheck, plan: Plan, relations: Relations) -> exp.Query:
