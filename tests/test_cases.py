@@ -17,6 +17,12 @@ FOLDER = Path(__file__).parent / "cases"
 CASES = [case for path in sorted(FOLDER.glob("*.yaml")) for case in load_cases(path)]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No case is asked twice; tests/test_compiled.py asks for what was kept."""
+    monkeypatch.setenv("KPI_CACHE", "off")
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_duckdb(case: Case, tmp_path: Path, golden: Golden) -> None:
     if "duckdb" in case.not_on:

@@ -77,6 +77,15 @@ def given_rows(types: Mapping[str, str], rows: Rows) -> exp.Query:
     return exp.union(*selects, distinct=False) if len(selects) > 1 else selects[0]
 
 
+def load(connection: duckdb.DuckDBPyConnection, types: Mapping[str, str], rows: Rows) -> None:
+    """Makes the table `given` of the rows."""
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
+    connection.execute(f"CREATE OR REPLACE TABLE given ({columns})")
+    if rows:
+        places = ", ".join([f"({', '.join('?' * len(types))})"] * len(rows))
+        connection.execute(f"INSERT INTO given VALUES {places}", [row.get(name) for row in rows for name in types])
+
+
 def _literal(value: Any) -> exp.Expr:
     if isinstance(value, dt.datetime | dt.date):
         return exp.Literal.string(str(value))
@@ -105,21 +114,22 @@ def bounds_of(values: Sequence[Any]) -> Bounds | None:
 @pytest.fixture(scope="session")
 def run_kind() -> Iterator[RunKind]:
     """`run_kind(kind, types, rows, options, **context)`: the table's rows, as DuckDB gives them."""
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"threads": 1})
 
     def run(
         kind: type[Kind], types: Mapping[str, str], rows: Rows, options: Mapping[str, Any], **context: Any
     ) -> list[dict[str, Any]]:
+        load(connection, types, rows)
         known = {"dialect": "duckdb", "bounds": lambda name: bounds_of([row.get(name) for row in rows])}
-        own, portable = (found(kind, types, rows, options, **(more | context)) for more in (known, {}))
+        own, portable = (found(kind, types, options, **(more | context)) for more in (known, {}))
         assert repr(own) == repr(portable)
         return own
 
     def found(
-        kind: type[Kind], types: Mapping[str, str], rows: Rows, options: Mapping[str, Any], **context: Any
+        kind: type[Kind], types: Mapping[str, str], options: Mapping[str, Any], **context: Any
     ) -> list[dict[str, Any]]:
         table, _ = compiled(kind, types, options, **context)
-        result = connection.execute(statement(table, given_rows(types, rows)).sql("duckdb"))
+        result = connection.execute(statement(table).sql("duckdb"))
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

@@ -76,7 +76,7 @@ def to_date(rows: Sequence[dict[str, Any]], options: dict[str, Any], as_of: dt.d
     return table
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     rows=st.lists(orders, max_size=20),
     variant=st.fixed_dictionaries({}, optional={"order": st.just("order_id"), "margin": st.just(0.35)}),
@@ -161,7 +161,7 @@ def rounded(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
     return sorted((tuple(round(v, 6) if isinstance(v, float) else v for v in row) for row in rows), key=repr)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(rows=st.lists(orders, max_size=25), as_of=st.sampled_from([None, 5, 40]))
 def test_summary_is_what_plain_loops_say(rows, as_of):
     until = None if as_of is None else (DAY_ONE + dt.timedelta(days=as_of)).date()

@@ -84,7 +84,7 @@ def expected(
     return table
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     rows=st.lists(orders, max_size=15),
     calendar=st.sampled_from(sorted(CALENDARS)),

@@ -101,7 +101,7 @@ variants = st.fixed_dictionaries(
 ) | st.fixed_dictionaries({"method": st.just("bins"), "bins": st.just(BINS)})
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(rows=st.lists(orders, max_size=25), variant=variants, as_of=st.sampled_from([None, 5, 40]))
 def test_rfm_is_what_plain_loops_say(run_kind, rows, variant, as_of):
     until = None if as_of is None else (DAY_ONE + dt.timedelta(days=as_of)).date()
