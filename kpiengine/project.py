@@ -9,7 +9,7 @@ import os
 import time as clock
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -236,24 +236,29 @@ class Project:
 
     def run(self, query: Query) -> Result:
         """The answer to a `Query`."""
-        plan = self._checked_plan(query)
+        plan = self._checked_plan(query, to_run=True)
         return self._runner.result(plan)
 
-    def _checked_plan(self, query: Query, dialect: str | None = None) -> Plan:
+    def _checked_plan(self, query: Query, dialect: str | None = None, to_run: bool = False) -> Plan:
         """The plan; where a definition is wrong, every problem of the project is told, not the first alone."""
         try:
-            return self._plan(query, dialect)
+            return self._plan(query, dialect, to_run)
         except DefinitionError as error:
             others = [p for p in self._catalogue.check(unreadable=False) if p.place.line]
             raise DefinitionError(*error.problems, *others) from None
 
-    def _plan(self, query: Query, dialect: str | None = None) -> Plan:
-        """The plan for the engine, or another dialect; an empty one: for any, whatever stands in sources' places."""
+    def _plan(self, query: Query, dialect: str | None = None, to_run: bool = False) -> Plan:
+        """The plan for the engine, or another dialect; an empty one: for any, whatever stands in sources' places.
+
+        One that is to run at once may stand on what the rows are now; no text that is kept elsewhere does.
+        """
         model = self.model.with_parameters(query.parameters) if query.parameters else self.model
         spoken = self._runner.dialect if dialect is None else dialect
         known = ModelStatistics(model)
         chosen = os.environ.get("KPI_PASSES", "")
         context = Context(known, known.type_of, self.calendar, spoken, takes_for_granted(chosen))
+        if to_run:
+            context = replace(context, meets=partial(self._runner.meets, anyway=context.always))
 
         def collect(plan: Plan) -> pyarrow.Table:
             return self._runner.rows_for_a_plan(passed(plan, context, chosen))
@@ -311,7 +316,7 @@ class Project:
     def _export(self, spec: ExportSpec, by: Iterable[str] | None, place: Path | Store) -> Exported:
         started = clock.perf_counter()
         query = self._export_query(spec, by)
-        plan = self._checked_plan(query)
+        plan = self._checked_plan(query, to_run=True)
         shown = {c.name.lower(): c.name for c in plan.output.columns}
         unknown = [c for c in spec.partition_by if c.lower() not in shown]
         if unknown:

@@ -25,7 +25,7 @@ from kpiengine.keycheck import is_of_files
 from kpiengine.plan import Plan
 from kpiengine.sources import Sources
 from kpiengine.spec import ProjectSpec
-from kpiengine.sql import check_statement
+from kpiengine.sql import check_statement, met_statement
 
 _PATTERN = re.compile(r"[*?\[]")
 _FIXED_DATE = re.compile(r"(jalali:)?\d[\d:T .-]*")
@@ -64,7 +64,9 @@ def _is_of_files(plan: Plan, sources: Sources) -> bool:
         return False
     if not all(sources.is_built_in(name) for name in sources.opened):
         return False
-    return all(is_of_files(check_statement(c, plan, sources.rendered).sql("duckdb")) for c in plan.checks)
+    looked = [check_statement(check, plan, sources.rendered) for check in plan.checks]
+    looked += [met_statement(met, plan, sources.rendered) for met in plan.met]
+    return all(is_of_files(statement.sql("duckdb")) for statement in looked)
 
 
 def _files(sources: Sources, session: DuckSession, since: int) -> tuple[Identity, ...] | None:

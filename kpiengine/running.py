@@ -19,8 +19,9 @@ from kpiengine.engine import Engine, EngineContext, EngineSession, Writing
 from kpiengine.errors import NOWHERE, DefinitionError, Problem, UsageError
 from kpiengine.export import Rows, rows_below, write_parquet
 from kpiengine.generations import Generation, write_generation
-from kpiengine.keycheck import is_of_files, verify_keys
+from kpiengine.keycheck import is_of_files, meets, verify_keys
 from kpiengine.plan import Plan
+from kpiengine.plan.steps import Met
 from kpiengine.plugins import Plugins
 from kpiengine.recipe import compiled_query
 from kpiengine.result import Result
@@ -145,6 +146,12 @@ class Runner:
     def verify(self, plan: Plan) -> None:
         """Raises DataError where a key that the plan joins on is not unique."""
         verify_keys(plan, self.sources, self.rows, self.text)
+
+    def meets(self, plan: Plan, met: Met, *, anyway: bool) -> bool:
+        """Whether each row of a scan is known to meet one of another; on DuckDB alone."""
+        if self.engine is not None:
+            return False
+        return meets(plan, met, self.sources, self.rows, self.text, anyway=anyway)
 
     def rows(self, statement: exp.Query) -> list[tuple[Any, ...]]:
         """The rows of a small statement."""

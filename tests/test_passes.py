@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 import yaml
 
 import kpiengine
+from kpiengine import cache, passes
 from kpiengine.errors import DataError, UsageError
 from kpiengine.passes import PASSES
 from kpiengine.project import Project
+from kpiengine.running import Runner
 from kpiengine.testing.compare import rows_of
 
 SCHEMA = pa.schema(
@@ -350,6 +353,106 @@ def test_what_comes_next_is_told_by_packed_numbers(tmp_path, monkeypatch, by, fu
             assert ("packed" in result.sql) == (chosen == "always")
             answers.append(rows_of(result.arrow()))
     assert answers[0] == answers[1]
+
+
+# -- inner
+
+
+SHOP = """
+sources:
+  orders: {from: orders.parquet, joins: {customers: customer_id}}
+  customers: {from: customers.parquet, key: customer_id, joins: {regions: region_id}}
+  regions: {from: regions.parquet, key: region_id}
+metrics:
+  amount: {source: orders, formula: sum(amount)}
+"""
+Values = dict[str, list[Any]]
+
+
+def shop(folder: Path, orders: list[int | None], customers: Values, regions: Values) -> Path:
+    """A project of three tables, the first with an amount of 1 an order."""
+    (folder / "kpi.yaml").write_text(SHOP, encoding="utf-8")
+    numbers = pa.array(orders, pa.int64())
+    pa.parquet.write_table(pa.table({"customer_id": numbers, "amount": [1] * len(orders)}), folder / "orders.parquet")
+    pa.parquet.write_table(pa.table(customers), folder / "customers.parquet")
+    pa.parquet.write_table(pa.table(regions), folder / "regions.parquet")
+    return folder
+
+
+CITIES = {"customer_id": [1, 2], "city": ["A", "B"], "region_id": [7, 8]}
+REGIONS = {"region_id": [7, 8], "zone": ["N", "S"]}
+
+
+@pytest.mark.parametrize(
+    ("orders", "customers", "regions", "left"),
+    [
+        ([1, 2, 2], CITIES, REGIONS, 0),
+        ([1, 2, 3], CITIES, REGIONS, 2),  # an order of an unknown customer: its region is not known either
+        ([1, 2, None], CITIES, REGIONS, 2),
+        ([1, 2], CITIES, {"region_id": [7], "zone": ["N"]}, 1),
+        ([], CITIES, REGIONS, 0),
+    ],
+    ids=["all meet", "orphan", "null", "orphan behind", "no rows"],
+)
+def test_joins_are_inner_ones_where_no_row_is_without_another(tmp_path, monkeypatch, orders, customers, regions, left):
+    monkeypatch.setenv("KPI_PASSES", "always")
+    with kpiengine.open(shop(tmp_path, orders, customers, regions)) as project:
+        result = project.query("amount", by=["customers.city", "customers.regions.zone"])
+        assert result.sql.count("LEFT JOIN") == left
+        assert result.sql.count("JOIN") == 2
+        assert project.sql("amount", by="customers.city").count("LEFT JOIN") == 1  # a text may be kept for other rows
+        found = rows_of(result.arrow())
+        monkeypatch.setenv("KPI_PASSES", "none")
+        assert found == rows_of(project.query("amount", by=["customers.city", "customers.regions.zone"]).arrow())
+    assert sum(row[-1] for row in found[1:]) == len(orders)
+
+
+def test_rows_that_come_without_another_after_the_plan_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("KPI_PASSES", "always")
+    with kpiengine.open(shop(tmp_path, [1, 2], CITIES, REGIONS)) as project:
+        result = project.query("amount", by="customers.city")
+        shop(tmp_path, [1, 2, 3], CITIES, REGIONS)
+        with pytest.raises(DataError, match='files of "orders", or of what it joins, have changed'):
+            result.arrow()
+        found = rows_of(project.query("amount", by="customers.city").arrow())
+        assert found[1:] == [("A", 1), ("B", 1), (None, 1)]
+
+
+def test_whether_rows_meet_is_found_out_once(tmp_path, monkeypatch):
+    for name, value in (("SETTLED", 0), ("SETTLED_COARSE", 0)):
+        monkeypatch.setattr(cache, name, value)
+    monkeypatch.setattr(sys.modules["kpiengine.passes.inner"], "FEW_ROWS", 0)
+    monkeypatch.setattr(passes, "FEW_ROWS", 0)
+    monkeypatch.setenv("KPI_PASSES", "inner")
+    monkeypatch.setenv("KPI_CACHE", str(tmp_path / "cache"))
+    asked: list[str] = []
+    rows = Runner.rows
+    monkeypatch.setattr(Runner, "rows", lambda self, tree: asked.append(tree.sql("duckdb")) or rows(self, tree))
+    answers = []
+    for _ in range(2):
+        with kpiengine.open(shop(tmp_path, [1, 2], CITIES, REGIONS) if not asked else tmp_path) as project:
+            answers.append(project.query("amount", by="customers.city"))
+            answers[-1].arrow()
+    assert [a.sql.count("LEFT JOIN") for a in answers] == [0, 0]
+    assert len([text for text in asked if text.endswith("AS met")]) == 1
+    monkeypatch.setenv("KPI_CACHE", "off")
+    with kpiengine.open(tmp_path) as project:
+        assert "LEFT JOIN" in project.query("amount", by="customers.city").sql
+    assert len([text for text in asked if text.endswith("AS met")]) == 1
+
+
+# -- rescan
+
+
+def test_wide_rows_are_read_by_each_of_their_readers(project, monkeypatch):
+    rows = [(n % 7, "paid", Decimal(n), n, n / 2, at("2026-01-31"), dt.date(2026, 2, 1)) for n in range(60_000)]
+    bound(project, *rows)
+    wide = ["paid_rows", "most", "mean_pieces", "mean_price", "latest", "buyers"]
+    monkeypatch.setenv("KPI_PASSES", "all")
+    passed, narrow = project.query(wide, by="month"), project.query(["rows", "buyers"], by="month")
+    assert "t_rows AS NOT MATERIALIZED" in passed.sql and "NOT MATERIALIZED" not in narrow.sql
+    monkeypatch.setenv("KPI_PASSES", "none")
+    assert rows_of(passed.arrow()) == rows_of(project.query(wide, by="month").arrow())
 
 
 def test_each_pass_is_a_module_with_a_function_of_its_name():

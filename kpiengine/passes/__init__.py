@@ -13,17 +13,19 @@ from kpiengine.errors import UsageError, choices
 from kpiengine.passes.context import FEW_ROWS, Context
 from kpiengine.passes.entities import entities
 from kpiengine.passes.fold import fold
+from kpiengine.passes.inner import inner
 from kpiengine.passes.masks import masks
 from kpiengine.passes.merge import merge
 from kpiengine.passes.packed import packed
 from kpiengine.passes.prune import prune
+from kpiengine.passes.rescan import rescan
 from kpiengine.passes.stages import stages
 from kpiengine.plan import Plan
 from kpiengine.plan.steps import Scan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold, stages)
+PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold, stages, rescan, inner)
 ENGINES = {"duckdb": PASSES, "spark": (prune, fold)}
 """The passes that are right, and pay, on an engine, by its dialect."""
 

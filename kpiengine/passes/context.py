@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from kpiengine.calendar import Calendar
-from kpiengine.plan.steps import Link, Plan, Scan, Select, Step
+from kpiengine.plan.steps import Link, Met, Plan, Scan, Select, Step
 from kpiengine.statistics import Bounds, Statistics
 
 FEW_ROWS = 50_000
@@ -31,6 +31,8 @@ class Context:
     calendar: Calendar
     dialect: str
     always: bool = False
+    meets: Callable[[Plan, Met], bool] = lambda plan, met: False
+    """Whether each row of a scan of a plan is known to meet one of another."""
 
     @property
     def fewest_together(self) -> int:

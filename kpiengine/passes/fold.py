@@ -23,6 +23,8 @@ from kpiengine.plan.steps import Aggregate, Named, Plan, Step
 
 ROWS_A_GROUP = 8
 """Fine groups pay where at least so many rows fall into one, by what is known of the keys."""
+MANY_GROUPS = 20_000
+"""More groups than that leave the processor's caches, and that costs more than to cut a month from each time."""
 FEW_VALUES = 100
 """A condition's column with more values is left where it is."""
 COSTLY = 12
@@ -127,7 +129,7 @@ class Folding:
             if tree not in chosen and (self.always or many * values <= most):
                 chosen[tree] = tree.name
                 many *= values
-        if not self.always and many > rows // ROWS_A_GROUP:  # costly conditions over few groups: the keys as they are
+        if not self.always and many > min(rows // ROWS_A_GROUP, MANY_GROUPS):  # fewer groups: the keys as they are
             chosen = {**whole, **{tree: name for tree, name in chosen.items() if tree in conditions}}
         wins = len(self.found) > 1 or len(chosen) > len(cores) or any(c not in whole for c in cores)
         return chosen if wins and (self.always or many <= most) else None

@@ -18,13 +18,13 @@ def prune(plan: Plan, context: Context) -> Plan:
     """Joined rows without the columns that no step reads, and without the links that are then for nothing."""
     steps: list[Step] = []
     read: dict[str, set[str] | None] = {}
-    for reader, names in _reads(plan.output):
+    for reader, names in reads(plan.output):
         _note(read, reader, names)
     for step in reversed(plan.steps):
         new = _pruned(step, read[step.name]) if step.name in read else None
         if new is None:
             continue
-        for reader, names in _reads(new):
+        for reader, names in reads(new):
             _note(read, reader, names)
         steps.append(new)
     checked = {check.step for check in plan.checks}
@@ -55,7 +55,7 @@ def _pruned(step: Step, read: set[str] | None) -> Step:
 Read = tuple[str, set[str] | None]
 
 
-def _reads(step: Step | Output) -> Iterator[Read]:
+def reads(step: Step | Output) -> Iterator[Read]:
     """The steps that a step reads, with the columns that it reads of each."""
     match step:
         case Select() | Aggregate():

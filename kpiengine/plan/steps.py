@@ -23,12 +23,16 @@ class Named:
 
 @dataclass(frozen=True)
 class Scan:
-    """Reads a source: the columns that the query needs, as rows that pass the source's filters."""
+    """Reads a source: the columns that the query needs, as rows that pass the source's filters.
+
+    Without `kept` each step that reads it reads the source.
+    """
 
     name: str
     source: str
     columns: tuple[Named, ...]
     filters: tuple[exp.Expr, ...] = ()
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Select:
-    """Rows of `input`, joined with `links`, as `columns`. `distinct` keeps one of equal rows."""
+    """Rows of `input`, joined with `links`, as `columns`. `distinct` keeps one of equal rows.
+
+    Rows come in the order of the columns `sorted_by`, where there are any, NULL last: for a window without an order.
+    """
 
     name: str
     input: str
@@ -51,6 +58,7 @@ class Select:
     links: tuple[Link, ...] = ()
     filters: tuple[exp.Expr, ...] = ()
     distinct: bool = False
+    sorted_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,16 @@ class KeyCheck:
     joined_by: str
 
 
+@dataclass(frozen=True)
+class Met:
+    """Each row of the scan `step` meets one of the scan `joined`: its `columns`, none NULL, are `keys` there."""
+
+    step: str
+    columns: tuple[str, ...]
+    joined: str
+    keys: tuple[str, ...]
+
+
 Step = Scan | Select | Aggregate | Stitch | Union | Series | Given
 
 
@@ -184,3 +202,4 @@ class Plan:
     output: Output
     checks: tuple[KeyCheck, ...] = ()
     sources: tuple[str, ...] = field(default=())
+    met: tuple[Met, ...] = ()
