@@ -13,6 +13,8 @@ REFUSED = yaml.safe_load((Path(__file__).parent / "refusals.yaml").read_text("ut
 test_postgres = conformance(
     "postgres", lambda request: {"url": request.getfixturevalue("postgres_url")}, REFUSED["postgres"]
 )
+test_clickhouse = conformance("clickhouse", refuses=REFUSED["clickhouse"])
+test_datafusion = conformance("datafusion", refuses=REFUSED["datafusion"])
 # Case files, of which each is run on Sail, ask for the rest.
 test_sail = conformance(
     "spark",
