@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlglot import exp
@@ -56,7 +56,16 @@ class Sql:
     text: Text
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
         return hash(self.tree)
+
+    @cached_property
+    def has_parameters(self) -> bool:
+        """Whether a `$name` stands in it."""
+        return any(isinstance(n, exp.Parameter | exp.Placeholder) for n in self.tree.walk())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sql) and self.tree == other.tree

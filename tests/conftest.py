@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kpiengine.testing import Golden
+from kpiengine.testing.conformance import Group
 
 from .servers.connect import SparkConnect
 from .servers.postgres import postgres_url  # noqa: F401  (a fixture)
@@ -57,3 +58,12 @@ def spark(spark_remote: str) -> Iterator[SparkConnect]:  # noqa: F811
     engine = SparkConnect("spark", spark_remote)
     yield engine
     engine.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Engines that are asked the same go to one worker, where DuckDB is asked it once."""
+    for item in items:
+        group = getattr(item, "callspec", None) and item.callspec.params.get("group")  # type: ignore[attr-defined]
+        if isinstance(group, Group):
+            item.add_marker(pytest.mark.xdist_group(f"conformance: {group}"))

@@ -165,7 +165,6 @@ TITLES = {
     "clickhouse": "ClickHouse",
     "datafusion": "DataFusion",
     "spark": "Spark",
-    "sail": "Sail",
 }
 
 

@@ -53,6 +53,7 @@ class Model:
         self._sources: dict[str, Source] = {}
         self._formulas: dict[str, Formula] = {}
         self._filters: dict[str, tuple[Sql, ...]] = {}
+        self._filled: dict[tuple[Sql, Text, tuple[tuple[str, str], ...]], Sql] = {}
         self._effective: dict[str, MetricSpec] = {}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Model:
@@ -221,9 +222,11 @@ class Model:
 
     def kind_of_columns(self, metric: MetricSpec, call: Sql) -> str | None:
         """The kind's table whose columns an aggregate call is over, for a metric that names no source; else None."""
+        if metric.source is not None:
+            return None
         columns = [n for n in call.tree.find_all(exp.Column) if not isinstance(n.this, exp.Star)]
         names = {".".join(p.name for p in n.parts[:-1]).lower() for n in columns}
-        if metric.source is not None or len(names) != 1 or "" in names:
+        if len(names) != 1 or "" in names:
             return None
         name = names.pop()
         return name if self.kind_table(name) is not None else None
@@ -251,8 +254,15 @@ class Model:
 
     def filled(self, sql: Sql, metric: MetricSpec) -> Sql:
         """`sql` with each `$name` replaced by the value of that parameter, as a literal."""
-        if not any(isinstance(n, exp.Parameter | exp.Placeholder) for n in sql.tree.walk()):
+        if not sql.has_parameters:
             return sql
+        # Metrics of other metrics come by the same calls again and again.
+        key = (sql, sql.text, tuple((name, repr(value)) for name, value in metric.parameters.items()))
+        if key not in self._filled:
+            self._filled[key] = self._with_values(sql, metric)
+        return self._filled[key]
+
+    def _with_values(self, sql: Sql, metric: MetricSpec) -> Sql:
         tree = sql.tree.copy()
         for node in list(tree.find_all(exp.Parameter, exp.Placeholder)):
             value = self.parameter(node.name, metric, sql, node)

@@ -72,8 +72,10 @@ def _askable(group: Group, query: Query, project: Project) -> Query:
     """A query with those of the group's metrics that can be asked so: `prior` needs a period, say."""
     if not group.features:
         return query
-    found = [m for m in group.features.values() if _refusal(project, {"metrics": m, **query}) is None]
-    return {"metrics": found, **query}
+    every = list(group.features.values())
+    if _refusal(project, {"metrics": every, **query}) is None:
+        return {"metrics": every, **query}
+    return {"metrics": [m for m in every if _refusal(project, {"metrics": m, **query}) is None], **query}
 
 
 def _answer(

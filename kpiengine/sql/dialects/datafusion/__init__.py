@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from kpiengine.sql.dialects.datafusion import aggregates, dates, names, numbers, texts
+from kpiengine.sql.dialects.datafusion import aggregates, dates, numbers, texts
 from kpiengine.sql.dialects.division import divided_in_double
 from kpiengine.sql.dialects.identifiers import names_quoted
+from kpiengine.sql.dialects.names import values_told_apart
 from kpiengine.sql.dialects.rewriting import Dialect
 
 # Words that begin a statement: behind a comma its parser takes them for one.
@@ -17,7 +18,7 @@ _WORDS = frozenset({
 DIALECT = Dialect(
     "datafusion",
     "postgres",
-    rewritings=(dates.timestamps_in_micros, divided_in_double, names.values_told_apart, names_quoted(_WORDS)),
+    rewritings=(dates.timestamps_in_micros, divided_in_double, values_told_apart, names_quoted(_WORDS)),
     forms={**numbers.FORMS, **texts.FORMS, **dates.FORMS, **aggregates.FORMS},
     checked=True,
 )

@@ -1,4 +1,5 @@
-"""DataFusion names a grouped value by its text without its casts, and takes two of one name for an error."""
+"""Values told apart where an engine names a grouped one by its text without its casts, and takes two of one name for an
+error: DataFusion, and with it Sail."""
 
 from __future__ import annotations
 
