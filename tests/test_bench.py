@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 EACH, ALL = 12.0, 4.0
 """What one workload and the geometric mean must stay below: fixed costs count for much at this size."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.bench, pytest.mark.xdist_group("bench")]
+pytestmark = [pytest.mark.slow, pytest.mark.bench]
 
 
 @pytest.fixture(scope="module")

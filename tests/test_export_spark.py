@@ -67,7 +67,6 @@ def test_the_example_on_sail(sales: Path, sail_remote: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("spark")
 def test_the_example_on_spark(sales: Path, spark_remote: str) -> None:
     compared(sales, spark_remote, ("monthly", "segments", "funnel"))
 
@@ -90,7 +89,7 @@ def made_project(folder: Path, remote: str, channels: list[str | None] = CHANNEL
     return folder
 
 
-@pytest.fixture(params=["sail", pytest.param("spark", marks=[pytest.mark.slow, pytest.mark.xdist_group("spark")])])
+@pytest.fixture(params=["sail", pytest.param("spark", marks=pytest.mark.slow)])
 def remote(request: pytest.FixtureRequest) -> Iterator[str]:
     yield request.getfixturevalue(f"{request.param}_remote")
 

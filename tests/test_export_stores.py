@@ -260,7 +260,7 @@ def test_executors_write_to_s3(tmp_path: Path, bucket: Bucket) -> None:  # noqa:
     assert not any("data_0" in asked or "data.parquet" in asked for asked in data), "sent from here"
 
 
-@pytest.fixture(params=["sail", pytest.param("spark", marks=[pytest.mark.slow, pytest.mark.xdist_group("spark")])])
+@pytest.fixture(params=["sail", pytest.param("spark", marks=pytest.mark.slow)])
 def remote(request: pytest.FixtureRequest) -> Iterator[str]:
     yield request.getfixturevalue(f"{request.param}_remote")
 

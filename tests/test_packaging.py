@@ -97,13 +97,11 @@ def wheel_metadata(wheel: zipfile.ZipFile) -> email.message.Message:
     return email.message_from_bytes(wheel.read(name))
 
 
-@pytest.mark.xdist_group("wheel")
 def test_wheel_holds_every_file_of_the_packages_and_no_other(wheel: zipfile.ZipFile) -> None:
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert held == shipped_files()
 
 
-@pytest.mark.xdist_group("wheel")
 def test_wheel_installs_four_packages_each_typed(wheel: zipfile.ZipFile) -> None:
     names = {folder.name for folder in PACKAGES}
     top = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
@@ -111,7 +109,6 @@ def test_wheel_installs_four_packages_each_typed(wheel: zipfile.ZipFile) -> None
     assert {f"{name}/py.typed" for name in names} <= set(wheel.namelist())
 
 
-@pytest.mark.xdist_group("wheel")
 def test_wheel_brings_the_library_s_yaml(wheel: zipfile.ZipFile) -> None:
     sources = {path.name for path in (ROOT / "metrics/kpiengine_metrics").rglob("*.yaml")}
     brought = {Path(name).name for name in wheel.namelist() if name.startswith("kpiengine_metrics/")}
@@ -119,14 +116,12 @@ def test_wheel_brings_the_library_s_yaml(wheel: zipfile.ZipFile) -> None:
     assert sources <= brought
 
 
-@pytest.mark.xdist_group("wheel")
 def test_wheel_bears_its_license(wheel: zipfile.ZipFile) -> None:
     assert wheel_metadata(wheel)["License-Expression"] == "Apache-2.0"
     (held,) = [name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
     assert wheel.read(held) == (ROOT / "LICENSE").read_bytes()
 
 
-@pytest.mark.xdist_group("wheel")
 def test_wheel_asks_for_no_upper_bound_and_no_numpy(wheel: zipfile.ZipFile) -> None:
     requirements = [Requirement(text) for text in wheel_metadata(wheel).get_all("Requires-Dist", [])]
     bounds = {spec.operator for requirement in requirements for spec in requirement.specifier}

@@ -15,7 +15,7 @@ from kpiengine.testing import Case, load_cases, run_case
 if TYPE_CHECKING:
     from .servers.connect import SparkConnect
 
-pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
 
 FOLDER = Path(__file__).parent / "cases"
 SAMPLE = {

@@ -32,7 +32,7 @@ metrics:
   entries: {source: bank, formula: count(*)}
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.slow
 
 
 class Installation:
