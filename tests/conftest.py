@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from kpiengine.testing import Golden
 from kpiengine.testing.conformance import Group
 
+from .servers.clickhouse import clickhouse_url  # noqa: F401
 from .servers.connect import SparkConnect
 from .servers.postgres import postgres_url  # noqa: F401  (a fixture)
 from .servers.sail import sail_remote  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -131,3 +132,14 @@ def test_an_export_is_that_of_duckdb(folder: Path) -> None:
     there, here = (pa.parquet.read_table(folder / f"{name}.parquet") for name in ("there", "here"))
     assert there.equals(here)
     assert b"clickhouse" in b"".join(pa.parquet.read_schema(folder / "there.parquet").metadata.values())
+
+
+def test_what_runs_is_stopped(folder: Path) -> None:
+    session = ClickHouse().open({}, EngineContext(folder))
+    try:
+        threading.Timer(0.5, session.interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            session.rows("SELECT\n  sum(cityHash64(number))\nFROM numbers(60000000000)")
+        assert session.rows("SELECT 3") == [(3,)]
+    finally:
+        session.close()

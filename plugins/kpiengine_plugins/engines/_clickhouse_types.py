@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+from kpiengine.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _SAME = {
     "Bool": "BOOLEAN",
@@ -53,7 +59,31 @@ def read_as(kind: str) -> str | None:
     """
     bare = _bare(kind)
     if bare == "Date":
-        return "DATE32"
+        return "Date32"
     if bare.startswith("DateTime") and not bare.startswith("DateTime64(6") and "'" not in bare:
-        return "DATETIME64(6)"
-    return "TEXT" if bare.startswith(("Enum", "FixedString", "UUID")) else None
+        return "DateTime64(6)"
+    return "String" if bare.startswith(("Enum", "FixedString", "UUID")) else None
+
+
+def column_type(field: pyarrow.Field) -> str:
+    """The type of a column that takes such values. DataError where there is none like it."""
+    import pyarrow.types as types
+
+    kind = field.type
+    plain = _OF_ARROW.get(str(kind))
+    if types.is_decimal(kind):
+        plain = f"Decimal({kind.precision}, {kind.scale})"
+    elif types.is_timestamp(kind):
+        plain = "DateTime64(6, 'UTC')" if kind.tz else "DateTime64(6)"
+    if plain is None:
+        raise DataError(
+            f'ClickHouse has no column for "{field.name}", which is {kind}: cast it under columns:, to a text say'
+        )
+    return f"Nullable({plain})"
+
+
+_OF_ARROW = {
+    "bool": "Bool", "int8": "Int8", "int16": "Int16", "int32": "Int32", "int64": "Int64", "uint8": "UInt8",
+    "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64", "float": "Float32", "double": "Float64",
+    "string": "String", "large_string": "String", "date32[day]": "Date32",
+}  # fmt: skip

@@ -1,20 +1,18 @@
-"""ClickHouse inside this process (chDB): Parquet files are read by it, results come as Arrow, in a stream."""
+"""ClickHouse, inside this process (chDB) or a server; results come as Arrow, in a stream."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from sqlglot import exp
 
 from kpiengine.connector import OptionType, SqlRelation
-from kpiengine.engine import Engine, EngineContext
+from kpiengine.engine import Engine, EngineContext, EngineSession
+from kpiengine.errors import EngineError
 from kpiengine.hooks import hookimpl
 from kpiengine_plugins.engines._parquet import readable_files
-
-if TYPE_CHECKING:
-    from kpiengine_plugins.engines._clickhouse_session import ClickHouseSession
 
 
 @hookimpl
@@ -24,28 +22,36 @@ def register_engines() -> Iterable[type[Engine]]:
 
 
 class ClickHouse(Engine):
-    """ClickHouse as chDB brings it. Options:
+    """ClickHouse as chDB brings it or, with `url`, a server. Options:
 
-    - `path`: a folder with chDB's databases, whose tables sources may name; without it there are none.
+    - `url`: a server's HTTP interface, https://user:password@host:8443/database.
+    - `timeout`: seconds to wait for a server's answer (3600).
+    - `path`: for chDB, a folder with its databases, whose tables sources may name; without it there are none.
     """
 
     name = "clickhouse"
     title = "ClickHouse"
     dialect = "clickhouse"
-    options: ClassVar[Mapping[str, OptionType]] = {"path": str}
-    modules = ("chdb",)
+    options: ClassVar[Mapping[str, OptionType]] = {"url": str, "timeout": int, "path": str}
+    modules = ("chdb", "clickhouse_connect")
     extra = "kpiengine[clickhouse]"
 
-    def open(self, options: Mapping[str, Any], context: EngineContext) -> ClickHouseSession:
-        """A connection with temporary tables of its own."""
+    def open(self, options: Mapping[str, Any], context: EngineContext) -> EngineSession:
+        """A session with temporary tables of its own."""
+        url, path = options.get("url"), options.get("path")
+        if url and path:
+            raise EngineError("ClickHouse: url is a server's and path is chDB's; give one of them")
+        if url:
+            from kpiengine_plugins.engines._clickhouse_server import ServerSession
+
+            return ServerSession(url, int(options.get("timeout", 3600)))
         from kpiengine_plugins.engines._clickhouse_session import ClickHouseSession
 
-        path = options.get("path")
         return ClickHouseSession(str(context.root / path) if path else ":memory:")
 
     def native(self, relation: SqlRelation, options: Mapping[str, Any]) -> exp.Expr | None:
-        """Parquet files, by the table function `file`."""
-        return readable_files(relation, _file)
+        """Parquet files, by the table function `file`, inside this process; a server does not see them."""
+        return None if options.get("url") else readable_files(relation, _file)
 
 
 def _file(path: Path) -> exp.Table:
