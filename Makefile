@@ -77,6 +77,7 @@ lock: ## pin the versions in requirements/ again, after a change to pyproject.to
 	$(call pin,requirements/runtime.txt,--group build --constraint requirements/dev.txt --extra excel --extra clv pyproject.toml)
 	$(call pin,requirements/data.txt,--group data --no-deps)
 	$(call pin,requirements/spark.txt,--group spark --no-deps)
+	$(call pin,requirements/fast.txt,--group fast --constraint requirements/dev.txt)
 
 EXTRAS := --extra excel --extra clv --extra postgres --extra clickhouse --extra datafusion
 

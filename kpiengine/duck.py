@@ -57,8 +57,10 @@ class DuckSession:
         self.setup: list[str] = []
         self._spill = spill_folder()
         self._connection = connected(self._spill)
+        names = self._connection.execute("SELECT name FROM duckdb_settings()").fetchall() if settings else []
+        known = {str(row[0]) for row in names}
         for name, option in (settings or {}).items():
-            self._set_given(name, option, root)
+            self._set_given(name, option, root, known)
         with engine_errors():
             self._set("TimeZone", timezone)
         self._set("python_enable_replacements", False)
@@ -82,8 +84,7 @@ class DuckSession:
         self._connection.execute(text)
         self.setup.append(text)
 
-    def _set_given(self, name: str, option: Option, root: Path) -> None:
-        known = {str(row[0]) for row in self._connection.execute("SELECT name FROM duckdb_settings()").fetchall()}
+    def _set_given(self, name: str, option: Option, root: Path, known: set[str]) -> None:
         allowed = known - _OURS
         if name not in allowed:
             message = f'DuckDB has no setting "{name}"{suggest(name, allowed)}'

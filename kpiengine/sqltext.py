@@ -186,8 +186,8 @@ def _plain(description: str) -> str:
 
 
 def _unclosed(error: TokenError) -> str:
-    """What keeps a text from being cut into words; the tokenizer says it in the error's cause."""
-    if "Missing" in f"{error} {error.__cause__}":
+    """What keeps a text from being cut into words; the tokenizer says it in the error before."""
+    if "Missing" in f"{error} {error.__context__}":
         return "a quotation mark is not closed"
     return str(error).split("\n", 1)[0]
 

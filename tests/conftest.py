@@ -36,6 +36,7 @@ GROUPS = {
     "test_third_party.py": "wheel",
     "test_bench.py": "bench",
     "test_library.py": "library",
+    "test_fast.py": "fast",
 }
 """Files whose tests run in one process, one after the other: what they set up takes long, or much memory."""
 

@@ -133,7 +133,7 @@ def test_wheel_asks_for_no_upper_bound_and_no_numpy(wheel: zipfile.ZipFile) -> N
 # -- lock files -------------------------------------------------------------------------------------------------------
 
 
-LOCKS = ["runtime.txt", "dev.txt", "data.txt"]
+LOCKS = ["runtime.txt", "dev.txt", "data.txt", "fast.txt"]
 
 
 def pins(lock: str) -> dict[str, list[Requirement]]:
@@ -152,8 +152,8 @@ def pins(lock: str) -> dict[str, list[Requirement]]:
 def wanted(lock: str) -> list[Requirement]:
     """What pyproject.toml asks of a lock file."""
     project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
-    if lock == "data.txt":
-        return [Requirement(text) for text in groups["data"]]
+    if lock in ("data.txt", "fast.txt"):
+        return [Requirement(text) for text in groups[lock.removesuffix(".txt")]]
     names = {"runtime.txt": ["build"], "dev.txt": ["build", "engines", "partners", "dev"]}[lock]
     extras = [text for name in ("clv", "excel") for text in project["optional-dependencies"][name]]
     grouped = [text for name in names for text in groups[name] if isinstance(text, str)]
@@ -178,5 +178,5 @@ def test_lock_names_no_index(lock: str) -> None:
 
 def test_both_locks_agree() -> None:
     dev = pins("dev.txt")
-    for name, requirements in pins("runtime.txt").items():
+    for name, requirements in (*pins("runtime.txt").items(), ("sqlglot", pins("fast.txt")["sqlglot"])):
         assert sorted(map(str, requirements)) == sorted(map(str, dev[name])), "`make lock`"
