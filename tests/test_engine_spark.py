@@ -189,3 +189,38 @@ def test_without_rows(folder: Path, sail_remote: str) -> None:
         result = opened.query("m", "month", where="id > 99")
         assert result.rows() == []
         assert [str(field.type) for field in result.arrow().schema] == ["date32[day]", "decimal128(38, 2)"]
+
+
+FIRSTS = """
+sources:
+  orders: {from: lines.parquet, time: ordered_at, joins: {customers: customer_id}}
+  customers: {from: people.parquet, key: customer_id}
+metrics:
+  n: {source: orders, formula: count(*)}
+  new: {source: orders, formula: count(distinct customer_id) where ordered_at = first_time(customer_id)}
+  new_large: {source: orders, formula: "count(distinct customer_id) where ordered_at = first_time(customer_id) and overall(customer_id, sum(amount)) > 40"}
+  worth: {source: orders, formula: "sum(per(customer_id, max(overall(customer_id, sum(amount))))) where ordered_at = first_time(customer_id)"}
+"""
+
+
+def test_first_orders_are_read_from_a_row_a_customer(
+    tmp_path: Path, sail_remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        (None if n % 13 == 0 else n % 37, None if n % 17 == 0 else dt.datetime(2026, 1 + n % 5, 1 + n % 3), n % 11 - 2)
+        for n in range(400)  # most customers have several lines at their first time
+    ]
+    given = dict(zip(("customer_id", "ordered_at", "amount"), map(list, zip(*lines, strict=True)), strict=True))
+    pa.parquet.write_table(pa.table(given), tmp_path / "lines.parquet")
+    people = {"customer_id": list(range(30)), "channel": [("web", "shop", None)[n % 3] for n in range(30)]}
+    pa.parquet.write_table(pa.table(people), tmp_path / "people.parquet")
+    (tmp_path / "kpi.yaml").write_text(f"engines: {{spark: {{remote: '{sail_remote}'}}}}\n{FIRSTS}")
+    found = {}
+    for engine, chosen in (("duckdb", "none"), ("spark", "none"), ("spark", "always -fold")):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        with kpiengine.open(tmp_path, engine=engine) as opened:
+            result = opened.query("new,new_large,worth,n", "month,customers.channel", order="month,channel")
+            found[engine, chosen] = result.rows()
+            assert ("first_by_customer_id" in result.sql) == (chosen != "none")
+    assert len(found["duckdb", "none"]) > 10
+    assert found["spark", "always -fold"] == found["spark", "none"] == found["duckdb", "none"]

@@ -26,7 +26,7 @@ from kpiengine.plan.steps import Scan
 Pass = Callable[[Plan, Context], Plan]
 
 PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold, stages, rescan, inner)
-ENGINES = {"duckdb": PASSES, "spark": (prune, fold)}
+ENGINES = {"duckdb": PASSES, "spark": (entities, prune, fold)}
 """The passes that are right, and pay, on an engine, by its dialect."""
 
 
