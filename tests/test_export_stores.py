@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from kpiengine.store import Store
 
 from .servers.s3 import Bucket, bucket  # noqa: F401  (a fixture)
 from .servers.sail import started_sail
+from .servers.spark import Cluster
 
 YAML = """
 sources: {s: {from: s.parquet, time: t}}
@@ -269,13 +271,33 @@ def remote(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_executors_write_to_shared_files(tmp_path: Path, remote: str) -> None:
     folder = made_project(tmp_path, SPARK.format(remote=remote))
     for name in ("folder", "parts"):
-        for _ in range(2):
-            export(folder, name, f"file://{tmp_path}/lake")
+        export(folder, name, f"file://{tmp_path}/lake")
         assert found(f"file://{tmp_path}/lake/{name}") == asked(folder, name)
         assert not list((tmp_path / "lake" / name).rglob("data*.parquet")), "written by DuckDB"
     pq.write_table(given(1).slice(0, 0), folder / "s.parquet")
     export(folder, "parts", f"file://{tmp_path}/lake")
     assert found(f"file://{tmp_path}/lake/parts") == []
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+@pytest.mark.xdist_group("spark")
+def test_an_executor_killed_while_it_writes(tmp_path: Path, spark_cluster: Cluster) -> None:
+    folder = made_project(tmp_path, SPARK.format(remote=spark_cluster.remote), 100_000)
+    place = f"file://{tmp_path}/lake/parts"
+    made: list[Any] = []
+    with kpiengine.open(folder) as opened:
+        thread = threading.Thread(target=lambda: made.extend(opened.export("parts", out=f"file://{tmp_path}/lake")))
+        thread.start()
+        while thread.is_alive() and not list((tmp_path / "lake").rglob("*.parquet")):
+            time.sleep(0.002)
+        assert thread.is_alive()
+        os.kill(spark_cluster.executors()[0], signal.SIGKILL)
+        thread.join()
+    assert [done.rows for done in made] == [100_000], "Spark runs again what was lost, and nothing twice"
+    assert exports.read(place).to_table().group_by([]).aggregate([("c", "count_distinct")]).to_pylist() == [
+        {"c_count_distinct": 100_000}
+    ]
 
 
 @pytest.mark.slow

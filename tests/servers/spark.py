@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,16 @@ class Cluster:
     remote: str
     ui: str
     servers: Mapping[str, Server]
+
+    def executors(self) -> list[int]:
+        """The process ids of the executors that run at the moment: Java's, started by the workers."""
+        workers = {server.process.pid for name, server in self.servers.items() if name.startswith("worker")}
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                if b"CoarseGrainedExecutorBackend" in (place / "cmdline").read_bytes():
+                    found.append(int(place.name))
+        return [number for number in found if os.getpgid(number) in workers]
 
 
 @contextmanager
