@@ -129,8 +129,8 @@ def _as(tree: exp.Expr, name: str) -> exp.Expr:
 
 
 def _scan(step: Scan, relation: exp.Expr) -> exp.Select:
-    query = exp.select(*_named(step.columns)).from_(relation.copy())
-    return query.where(*[f.copy() for f in step.filters]) if step.filters else query
+    query = exp.select(*_named(step.columns), copy=False).from_(relation.copy(), copy=False)
+    return query.where(*[f.copy() for f in step.filters], copy=False) if step.filters else query
 
 
 @singledispatch
@@ -143,18 +143,18 @@ def _select(step: Select) -> exp.Select:
     columns = _named(step.columns)
     if not step.links:
         columns = [renamed(c, lambda n: exp.column(n.this.copy()) if n.table == step.input else n) for c in columns]
-    query = exp.select(*columns).from_(_table(step.input))
+    query = exp.select(*columns, copy=False).from_(_table(step.input), copy=False)
     query = _linked(query, step.links)
-    query = query.where(*[f.copy() for f in step.filters]) if step.filters else query
+    query = query.where(*[f.copy() for f in step.filters], copy=False) if step.filters else query
     query = query.distinct() if step.distinct else query
     return query.order_by(*[_sorted(Sorting(name)) for name in step.sorted_by]) if step.sorted_by else query
 
 
 @_query.register
 def _aggregate(step: Aggregate) -> exp.Select:
-    query = exp.select(*_named(step.keys), *_named(step.measures)).from_(_table(step.input))
+    query = exp.select(*_named(step.keys), *_named(step.measures), copy=False).from_(_table(step.input), copy=False)
     query = _linked(query, step.links)
-    query = query.where(*[f.copy() for f in step.filters]) if step.filters else query
+    query = query.where(*[f.copy() for f in step.filters], copy=False) if step.filters else query
     if not step.measures and step.keys:
         return query.distinct()
     if not step.measures:
@@ -167,9 +167,10 @@ def _linked(query: exp.Select, links: Sequence[Link]) -> exp.Select:
         on = exp.and_(*[c.copy() for c in link.on])
         everything = isinstance(on, exp.Boolean) and on.this
         if everything and link.required:
-            query = query.join(_table(link.step, link.alias), join_type="cross")
+            query = query.join(_table(link.step, link.alias), join_type="cross", copy=False)
         else:
-            query = query.join(_table(link.step, link.alias), on=on, join_type="" if link.required else "left")
+            how = "" if link.required else "left"
+            query = query.join(_table(link.step, link.alias), on=on, join_type=how, copy=False)
     return query
 
 
@@ -240,9 +241,9 @@ def _output(output: Output, ctes: dict[str, exp.Query]) -> exp.Query:
         sort = [_sorted(s) for s in output.order]
     if output.per and output.limit is not None:
         query = _limited_per_group(query, output, output.limit, ctes)
-        return query.order_by(*sort) if sort else query
-    query = query.order_by(*sort) if sort else query
-    return query.limit(output.limit) if output.limit is not None else query
+        return query.order_by(*sort, copy=False) if sort else query
+    query = query.order_by(*sort, copy=False) if sort else query
+    return query.limit(output.limit, copy=False) if output.limit is not None else query
 
 
 def _limited_per_group(query: exp.Select, output: Output, limit: int, ctes: dict[str, exp.Query]) -> exp.Select:
