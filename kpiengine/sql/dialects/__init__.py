@@ -15,7 +15,7 @@ from sqlglot.errors import UnsupportedError
 
 from kpiengine.errors import UsageError, listing, suggest
 from kpiengine.sql.dialects.families import families_noted
-from kpiengine.sql.dialects.known import refuse_unknown
+from kpiengine.sql.dialects.known import refuse_unknown, refuse_unnamed
 from kpiengine.sql.dialects.rewriting import Dialect, Rewriting, Unsayable, in_forms
 from kpiengine.sql.dialects.spellings import spelled_alike
 
@@ -48,9 +48,9 @@ def in_dialect(statement: exp.Query, dialect: str = "duckdb", *, pretty: bool = 
     known = dialect_named(dialect)
     tree: exp.Expr = statement.copy()
     try:
-        if known.checked:
+        if known.checked or known.named:
             tree = spelled_alike(tree)
-            refuse_unknown(tree, known.forms)
+            (refuse_unknown if known.checked else refuse_unnamed)(tree, known.forms)
         if known.forms or known.rewritings:
             tree = in_forms(families_noted(tree), known.forms)
         for rewriting in known.rewritings:

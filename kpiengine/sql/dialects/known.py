@@ -68,3 +68,10 @@ def refuse_unknown(tree: exp.Expr, forms: Forms) -> None:
         if key in SAME or (key in forms and not in_from) or isinstance(node, _INSIDE):
             continue
         raise Unsayable(f"{told(node)}: nothing there is known to mean just the same")
+
+
+def refuse_unnamed(tree: exp.Expr, forms: Forms) -> None:
+    """Raises Unsayable for the first function of DuckDB's that sqlglot does not know, and so prints as it stands."""
+    for node in tree.walk(prune=_is_read):
+        if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) and key_of(node) not in forms and not _is_read(node):
+            raise Unsayable(f"{told(node)}: nothing there is known to mean just the same")

@@ -31,7 +31,8 @@ class Dialect:
     """A dialect by the name that `--dialect` takes. `writer` is the name of the sqlglot dialect that its text is in.
 
     `forms` are what its expressions are written as, before `rewritings` see the tree. With `checked`, what stands
-    neither in `forms` nor in `kpiengine.sql.dialects.known` is refused.
+    neither in `forms` nor in `kpiengine.sql.dialects.known` is refused; with `named`, functions that sqlglot does not
+    know are.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dialect:
     rewritings: tuple[Rewriting, ...] = ()
     forms: Forms = field(default_factory=dict)
     checked: bool = False
+    named: bool = False
 
 
 def key_of(node: exp.Expr) -> type[exp.Expr] | str:
