@@ -116,8 +116,13 @@ def test_no_connection(change: tuple[str, str], message: str, tmp_path: Path, cl
 
 
 def test_no_such_table(tmp_path: Path, clickhouse_url: str) -> None:
-    error = told(DataError, tmp_path, f"{{url: '{clickhouse_url}'}}", "{table: shop.nothing}")
-    assert "shop.nothing" in error and "In scope" not in error
+    error = told(DataError, tmp_path, f"{{url: '{clickhouse_url}'}}", "{table: default.nothing}")
+    assert "default.nothing" in error and "In scope" not in error
+
+
+def test_no_such_database(tmp_path: Path, clickhouse_url: str) -> None:
+    error = told(DataError, tmp_path, f"{{url: '{clickhouse_url}'}}", "{table: nowhere.orders}")
+    assert "Database nowhere does not exist" in error
 
 
 def test_a_server_or_a_folder(tmp_path: Path, clickhouse_url: str) -> None:
