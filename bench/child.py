@@ -31,8 +31,15 @@ def ask(**given: Any) -> dict[str, Any]:
 
 def _main(given: dict[str, Any]) -> dict[str, Any]:
     found = _expert(given) if given["side"] == "expert" else _ours(given)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)
-    return {**found, "peak_mb": round(peak)}
+    return {**found, "peak_mb": round(_peak() / 2**20)}
+
+
+def _peak() -> int:
+    """The most memory that this process had, in bytes. Linux's ru_maxrss begins with that of the parent."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _expert(given: dict[str, Any]) -> dict[str, Any]:
