@@ -13,10 +13,12 @@ import pytest
 
 import kpiengine
 from kpiengine.engine import EngineContext
-from kpiengine.errors import DataError, KpiError
+from kpiengine.errors import DataError
 from kpiengine.project import Project
 from kpiengine.testing import Case, OnEngine, load_cases, run_case
 from kpiengine_plugins.engines.clickhouse import ClickHouse
+
+from .one_metric import one_metric, told
 
 pytestmark = pytest.mark.engine
 
@@ -46,18 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def project(folder: Path, source: str = "o.parquet", formula: str = "sum(amount)", options: str = "{}") -> Project:
-    (folder / "metrics").mkdir(exist_ok=True)
-    (folder / "kpi.yaml").write_text(
-        f"engine: {{clickhouse: {options}}}\nsources:\n  orders: {{from: {source}, time: ordered_at}}\n"
-    )
-    (folder / "metrics" / "m.yaml").write_text(f'metrics:\n  m: {{source: orders, formula: "{formula}"}}\n')
-    return kpiengine.open(folder)
-
-
-def told(error: type[KpiError], opened: Project) -> str:
-    with opened, pytest.raises(error) as caught:
-        opened.query("m").arrow()
-    return str(caught.value)
+    return one_metric(folder, f"{{clickhouse: {options}}}", source, formula)
 
 
 MONTHLY = [

@@ -15,6 +15,8 @@ from kpiengine.errors import DataError, EngineError, KpiError
 from kpiengine.project import Project
 from kpiengine.testing import Case, OnEngine, load_cases, run_case
 
+from .one_metric import one_metric, told
+
 pytestmark = pytest.mark.engine
 
 CASES = [case for path in sorted((Path(__file__).parent / "cases").glob("*.yaml")) for case in load_cases(path)]
@@ -44,18 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def project(folder: Path, source: str = "o.parquet", formula: str = "sum(amount)", options: str = "{}") -> Project:
-    (folder / "metrics").mkdir(exist_ok=True)
-    (folder / "kpi.yaml").write_text(
-        f"engine: {{datafusion: {options}}}\nsources:\n  orders: {{from: {source}, time: ordered_at}}\n"
-    )
-    (folder / "metrics" / "m.yaml").write_text(f'metrics:\n  m: {{source: orders, formula: "{formula}"}}\n')
-    return kpiengine.open(folder)
-
-
-def told(error: type[KpiError], opened: Project) -> str:
-    with opened, pytest.raises(error) as caught:
-        opened.query("m").arrow()
-    return str(caught.value)
+    return one_metric(folder, f"{{datafusion: {options}}}", source, formula)
 
 
 MONTHLY = [

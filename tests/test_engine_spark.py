@@ -16,6 +16,7 @@ import kpiengine
 from kpiengine.errors import DataError, EngineError, KpiError
 from kpiengine.project import Project
 
+from .one_metric import one_metric, told
 from .servers.processes import free_port
 from .servers.sail import started_sail
 
@@ -35,18 +36,7 @@ ORDERS = pa.table(
 def project(
     folder: Path, remote: str, source: str = "o.parquet", formula: str = "sum(amount)", more: str = ""
 ) -> Project:
-    (folder / "metrics").mkdir(exist_ok=True)
-    (folder / "kpi.yaml").write_text(
-        f"engine: {{spark: {{remote: '{remote}'{more}}}}}\nsources:\n  orders: {{from: {source}, time: ordered_at}}\n"
-    )
-    (folder / "metrics" / "m.yaml").write_text(f'metrics:\n  m: {{source: orders, formula: "{formula}"}}\n')
-    return kpiengine.open(folder)
-
-
-def told(error: type[KpiError], opened: Project) -> str:
-    with opened, pytest.raises(error) as caught:
-        opened.query("m").arrow()
-    return str(caught.value)
+    return one_metric(folder, f"{{spark: {{remote: '{remote}'{more}}}}}", source, formula)
 
 
 @pytest.fixture
