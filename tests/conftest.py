@@ -37,6 +37,7 @@ GROUPS = {
     "test_bench.py": "bench",
     "test_library.py": "library",
     "test_fast.py": "fast",
+    "test_said.py": "said",
 }
 """Files whose tests run in one process, one after the other: what they set up takes long, or much memory."""
 
