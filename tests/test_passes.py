@@ -148,7 +148,40 @@ def test_firsts_stay_under_conditions(project, monkeypatch, options):
 def test_new_entities_are_counted_from_one_row_each(project):
     sql = bound(project, *ROWS).query(["new", "new_value"], by=["month", "customers.city"]).sql
     assert "t_rows.customer_id = t_first_time" not in sql  # no row is joined with its entity's first time
-    assert sql.count('MIN("at")') == 1
+    assert sql.count('MIN("at")') == 2  # for all of them, and for the first month that there may be
+
+
+SEEN_LATER: list[Row] = [
+    (1, "paid", Decimal(1), 1, 1.0, at("2026-01-31"), None),
+    (1, "paid", Decimal(1), 1, 1.0, at("2026-03-01"), None),  # nobody is new in A in March
+    (2, "open", Decimal(1), 1, 1.0, at("2026-02-28"), None),
+    (9, None, Decimal(1), 1, 1.0, at("2026-02-28"), None),  # of no city
+    (9, None, Decimal(1), 1, 1.0, at("2026-06-30", 23), None),
+    (3, "paid", Decimal(1), 1, 1.0, None, None),  # without a time, and of nobody
+    (None, "open", Decimal(1), 1, 1.0, at("2026-05-01"), None),
+]
+
+
+@pytest.mark.parametrize("by", [["day"], ["customers.city"], ["week", "customers.city"]])
+@pytest.mark.parametrize("where", [None, "customers.city = 'A'", "at >= '2026-02-28'", "until IS NULL"])
+@pytest.mark.parametrize("options", [{}, {"since": "2026-02-01", "until": "2026-04-01"}], ids=str)
+def test_groups_in_which_nobody_is_new_stay(project, monkeypatch, by, where, options):
+    bound(project, *SEEN_LATER)
+    answers = []
+    for chosen in ("always", "none"):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        answers.append(rows_of(project.query(["new"], by=by, where=where, **options).arrow()))
+    assert answers[0] == answers[1]
+
+
+def test_rows_are_read_for_groups_in_which_nobody_is_new(project):
+    found = bound(project, *SEEN_LATER).query(["new"], by=["month", "customers.city"])
+    assert "t_by_month_city_rows_absent" in found.sql and "months_seen" not in found.sql
+    by_month = [(row["month"], row["city"], row["new"]) for row in found.arrow().to_pylist()]
+    assert by_month == [
+        (dt.date(2026, 1, 1), "A", 1), (dt.date(2026, 2, 1), "B", 1), (dt.date(2026, 2, 1), None, 1),
+        (dt.date(2026, 3, 1), "A", 0), (dt.date(2026, 5, 1), None, 0), (dt.date(2026, 6, 1), None, 0), (None, "A", 0),
+    ]  # fmt: skip
 
 
 def test_aggregates_of_the_same_rows_by_the_same_key_are_one(project, monkeypatch):

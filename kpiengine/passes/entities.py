@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from kpiengine.passes.context import FEW_ROWS, Context, Lineage
+from kpiengine.passes.groups import ABSENT, groups_of
 from kpiengine.passes.trees import conjuncts, taken_apart
 from kpiengine.plan.expressions import both_equal, column, not_null, renamed, with_filter
-from kpiengine.plan.steps import Aggregate, Link, Named, Plan, Select, Step
+from kpiengine.plan.steps import Aggregate, Link, Named, Plan, Scan, Select, Step
 
 KEY = "key"
 
@@ -86,6 +87,11 @@ class _Firsts:
                 return None
             found.append(condition)
         return found
+
+    def all_of_rows(self, conditions: Iterable[exp.Expr]) -> bool:
+        """Whether each entity with a row that passes has a first time: what first times asked, the rows ask, too."""
+        asked = [part for whole in conditions for part in conjuncts(whole)]
+        return all(f in asked or f == not_null(self.key.copy()) for f in self.filters)
 
 
 def _table(tree: exp.Expr) -> str:
@@ -160,6 +166,9 @@ def _rewritten(plan: Plan, firsts: _Firsts, lineage: Lineage) -> Plan:
     made |= _projections(firsts, merged)
     made[next(iter(firsts.keyed.values())).name].insert(0, _merged(firsts, merged))
     made[firsts.joined.name] = [firsts.joined, _entities(firsts, rows, merged)]
+    scan = lineage.steps[firsts.joined.input]
+    if isinstance(scan, Scan) and any(step.name.endswith(ABSENT) for steps in made.values() for step in steps):
+        made[scan.name] = [replace(scan, kept=False)]  # kept, all rows are read for a few groups that often are none
     return replace(plan, steps=tuple(s for step in plan.steps for s in made.get(step.name, [step])))
 
 
@@ -247,7 +256,10 @@ def _level(step: Aggregate, firsts: _Firsts, rows: str, lineage: Lineage) -> lis
     of_entities = replace(of_entities, name=lineage.unique(f"{step.name}_firsts"))
     others = tuple(m for m in step.measures if m.name not in counted)
     of_rows = replace(step, name=lineage.unique(f"{step.name}_rows"), measures=others)
-    return [of_rows, of_entities, _together(step, of_rows.name, of_entities.name, counted)]
+    groups = None
+    if not others and firsts.all_of_rows(step.filters):
+        groups = groups_of(of_rows, of_entities, column(firsts.time), firsts.key, lineage)
+    return [of_entities, *(groups or [of_rows]), _together(step, of_rows.name, of_entities.name, counted)]
 
 
 def _count(measure: exp.Expr, firsts: _Firsts, all_first: bool) -> exp.Expr | None:
