@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -29,6 +30,9 @@ COMMANDS = {
     "doctor": "Tell what the set-up is, and what of it does not work.",
 }
 """Name → what `kpi --help` says. The command itself is `command` in `kpiengine.cli.commands.NAME`."""
+
+COLLECT_AFTER = 200_000
+"""So many new objects are looked through for garbage at a time: what a command loads is half as many, and none is."""
 
 PLANNED = {
     "report": "Write a self-contained page.",
@@ -168,6 +172,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The program `kpi`."""
+    gc.set_threshold(COLLECT_AFTER)
     try:
         cli.main()
     except SystemExit as end:
