@@ -9,8 +9,9 @@ from typing import Any
 
 from kpiengine.cache import cache, tree_stamp
 from kpiengine.compiled import Asked
-from kpiengine.spec import MetricSpec, ProjectSpec
-from kpiengine.spec.stored import NotStored, Texts, Unread
+from kpiengine.spec import KnownPlugins, MetricSpec, ProjectSpec, read_library
+from kpiengine.spec.stored import NotStored, Texts
+from kpiengine.spec.unread import Unread, layered
 
 _KIND = "project"
 
@@ -19,11 +20,13 @@ _KIND = "project"
 class Opened:
     """A project without problems. `spec` has the sources of target files; `metrics` are all, the library's first.
 
-    `code` are the folders of the plugins that had a part in it.
+    `indexed` are the packages of which a file is read when it is asked for (see `Library`), `code` are the folders of
+    the plugins that had a part in it.
     """
 
     spec: ProjectSpec
     metrics: Mapping[str, MetricSpec]
+    indexed: Mapping[str, str]
     code: tuple[Path, ...]
 
 
@@ -32,32 +35,40 @@ def question(root: Path) -> Asked | None:
     return Asked.of(root, {"open": True})
 
 
-def find_opened(asked: Asked) -> Opened | None:
+def find_opened(asked: Asked, plugins: KnownPlugins) -> Opened | None:
     """The project as it was opened before, its metrics unread until they are asked for."""
     kept = cache().get(_KIND, asked.key)
     if kept is None or any(tree_stamp(Path(place)) != stamp for place, stamp in kept["code"]):
         return None
     texts = Texts(kept["texts"])
     spec: ProjectSpec = texts.read(kept["spec"])
-    own = Unread(kept["own"], texts)
-    tests = tuple(texts.read(test) for test in kept["tests"])
-    every = kept["own"] | kept["others"]
-    metrics = Unread({name: every[name] for name in kept["order"]}, texts)
-    return Opened(replace(spec, metrics=own, tests=tests), metrics, tuple(Path(place) for place, _ in kept["code"]))
+
+    def unread(stored: Mapping[str, Any]) -> Mapping[str, MetricSpec]:
+        return Unread(dict.fromkeys(stored, lambda name: texts.read(stored[name])))
+
+    own, others = unread(kept["own"]), unread(kept["others"])
+    library = read_library(kept["indexed"], plugins).metrics
+    every = layered(library, own, others)
+    metrics = Unread(dict.fromkeys(kept["order"], every.__getitem__))
+    spec = replace(spec, metrics=own, tests=tuple(texts.read(test) for test in kept["tests"]))
+    return Opened(spec, metrics, kept["indexed"], tuple(Path(place) for place, _ in kept["code"]))
 
 
-def keep_opened(asked: Asked, opened: Opened) -> None:
+def keep_opened(asked: Asked, opened: Opened, plugins: KnownPlugins) -> None:
     """Keeps a project for the next process; nothing where a value of it came from the environment."""
     spec, texts = opened.spec, Texts()
     if spec.secrets or not asked.is_current():
         return
     try:
         own = {name: texts.stored(metric) for name, metric in spec.metrics.items()}
-        others = {n: texts.stored(m) for n, m in opened.metrics.items() if spec.metrics.get(n) is not m}
+        indexed = read_library(opened.indexed, plugins).metrics.keys() - own.keys()
+        others = {n: opened.metrics[n] for n in opened.metrics if n not in indexed}
+        changed = {n: texts.stored(metric) for n, metric in others.items() if spec.metrics.get(n) is not metric}
         value: dict[str, Any] = {
             "spec": texts.stored(replace(spec, metrics={}, tests=())),
             "own": own,
-            "others": others,
+            "others": changed,
+            "indexed": dict(opened.indexed),
             "order": list(opened.metrics),
             "tests": [texts.stored(test) for test in spec.tests],
             "texts": texts.texts,

@@ -37,10 +37,11 @@ from kpiengine.spec import (
     MetricSpec,
     ProjectSpec,
     find_project,
-    read_metrics_package,
+    read_library,
     read_project,
     resolve_extends,
 )
+from kpiengine.spec.unread import layered
 from kpiengine.store import Store, place_of
 
 if TYPE_CHECKING:
@@ -62,11 +63,12 @@ class Project:
         self._plugins = plugins
         self._parameters = dict(parameters or {})
         self.root = Path(spec.root)
-        library, self.library_problems = self._library(plugins)
-        metrics, problems = resolve_extends(spec.metrics, library, plugins)
+        self._library = library = read_library(plugins.metric_packages(), plugins)
+        metrics, problems = resolve_extends(spec.metrics, library.metrics, plugins)
         problems += self._calendar_problems(spec)
-        self.metrics: Mapping[str, MetricSpec] = {**library, **metrics}
-        targets = target_sources(self.metrics, lambda path: _name(plugins.connector_for(path)), spec.sources, problems)
+        self.metrics = layered(library.metrics, metrics)
+        looked_at = {**library.whole, **metrics}
+        targets = target_sources(looked_at, lambda path: _name(plugins.connector_for(path)), spec.sources, problems)
         if problems:
             raise DefinitionError(*problems)
         self.spec = replace(spec, sources={**spec.sources, **targets})
@@ -82,7 +84,7 @@ class Project:
         """
         found, root = plugins or installed(), find_project(Path(path))
         asked = question(root) if plugins is None else None
-        kept = find_opened(asked) if asked is not None else None
+        kept = find_opened(asked, found) if asked is not None else None
         if kept is not None:
             return cls._reopened(kept, found, engine, parameters)
         read, problems = read_project(root, found)
@@ -97,9 +99,10 @@ class Project:
             raise told(error.problems) from None
         if problems:
             raise told(project._found_further())
-        if asked is not None and not project.library_problems:
+        if asked is not None and not project._library.problems:
             whole = replace(read, sources=project.spec.sources)
-            keep_opened(asked, Opened(whole, project.metrics, tuple(found.code())))
+            indexed = project._library.indexed
+            keep_opened(asked, Opened(whole, project.metrics, indexed, tuple(found.code())), found)
         return project
 
     @classmethod
@@ -109,7 +112,7 @@ class Project:
         project.spec = with_engine(kept.spec, engine, plugins)
         plugins.know_code(kept.code)
         project._plugins, project._parameters = plugins, dict(parameters)
-        project.root, project.library_problems, project.metrics = Path(kept.spec.root), [], kept.metrics
+        project.root, project.metrics = Path(kept.spec.root), kept.metrics
         return project
 
     def _found_further(self) -> builtins.list[Problem]:
@@ -120,17 +123,6 @@ class Project:
         echoes = [f'"{name}"' for name in self.spec.broken]
         with self:
             return [p for p in self._catalogue.check(unreadable=False) if not any(echo in p.message for echo in echoes)]
-
-    @staticmethod
-    def _library(plugins: Plugins) -> tuple[dict[str, MetricSpec], list[Problem]]:
-        metrics: dict[str, MetricSpec] = {}
-        problems: list[Problem] = []
-        for plugin, package in plugins.metric_packages().items():
-            found, _, wrong = read_metrics_package(package, plugin, plugins)
-            problems += wrong
-            for name, metric in found.items():
-                metrics.setdefault(name, metric)
-        return metrics, problems
 
     def _calendar_problems(self, spec: ProjectSpec) -> list[Problem]:
         if spec.calendar == CalendarSpec():
@@ -375,7 +367,7 @@ class Project:
         from kpiengine.metrictest import run_tests
 
         chosen = (names,) if isinstance(names, str) else tuple(names or ())
-        of_library = self._library(self._plugins)[0] if library else None
+        of_library = read_library(self._plugins.metric_packages(), self._plugins).metrics if library else None
         return run_tests(chosen, self.spec, self.metrics, of_library, self._plugins, self._over)
 
     def _over(self, spec: ProjectSpec, metrics: Mapping[str, MetricSpec]) -> Project:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from kpiengine import opened
 from kpiengine.cli.main import cli
 from kpiengine.errors import DefinitionError, KpiError
-from kpiengine.plugins import Plugins
+from kpiengine.plugins import Plugins, installed
 from kpiengine.project import Project
 from kpiengine.spec import MetricSpec
 
@@ -183,7 +183,7 @@ def test_a_compiled_query_knows_plugins_that_were_not_loaded_for_it(shop: Path) 
     """An edited library is seen by a query that was compiled in a project which was opened before."""
     Project.open(shop)
     asked = opened.question(shop)
-    kept = opened.find_opened(asked) if asked is not None else None
+    kept = opened.find_opened(asked, installed()) if asked is not None else None
     assert kept is not None
     fresh = Plugins([])
     Project._reopened(kept, fresh, None, {})

@@ -4,7 +4,7 @@ from kpiengine.spec.engines import missing_settings
 from kpiengine.spec.extends import resolve_extends
 from kpiengine.spec.find import find_project
 from kpiengine.spec.known import KnownConnector, KnownKind, KnownOption, KnownPlugins
-from kpiengine.spec.library import read_metrics_package
+from kpiengine.spec.library import Library, read_library, read_metrics_package
 from kpiengine.spec.options import values_with_defaults
 from kpiengine.spec.project import read_project
 from kpiengine.spec.specs import (
@@ -30,6 +30,7 @@ __all__ = [
     "KnownKind",
     "KnownOption",
     "KnownPlugins",
+    "Library",
     "MetricSpec",
     "Option",
     "ProjectSpec",
@@ -39,6 +40,7 @@ __all__ = [
     "Text",
     "find_project",
     "missing_settings",
+    "read_library",
     "read_metrics_package",
     "read_project",
     "resolve_extends",

@@ -34,7 +34,8 @@ class _Resolver:
     ) -> None:
         self.plugins = plugins
         self.own = {name.lower(): spec for name, spec in metrics.items()}
-        self.library = {name.lower(): spec for name, spec in library.items()}
+        self.library = library
+        self.in_library = {name.lower(): name for name in library}
         self.names = [*metrics, *library]
         self.problems: list[Problem] = []
         self.done: dict[int, MetricSpec] = {}
@@ -74,7 +75,7 @@ class _Resolver:
         inside = spec is not self.own.get(spec.name.lower())  # a library's metric knows its library alone
         found = None if itself or inside else self.own.get(wanted)
         if found is None and not (itself and inside):
-            found = self.library.get(wanted)
+            found = self.library.get(self.in_library.get(wanted, ""))
         if found is None:
             self.report_missing(spec, itself)
         return found

@@ -7,7 +7,7 @@ to each character; the files' texts stand beside. Values from the environment ar
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -119,26 +119,3 @@ def _reader(made: type) -> Callable[..., Any]:
 
 
 _READERS |= {letter: _reader(made) for letter, made in _CLASSES.items()}
-
-
-class Unread(Mapping[str, Any]):
-    """Stored things by name, each read when it is first asked for."""
-
-    def __init__(self, stored: Mapping[str, Any], texts: Texts) -> None:
-        self._stored = stored
-        self._texts = texts
-        self._read: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._read:
-            self._read[name] = self._texts.read(self._stored[name])
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._stored)
-
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._stored
