@@ -102,9 +102,9 @@ class Plugins:
     # -- what plugins bring
 
     def connector(self, name: str) -> Connector | None:
-        """The connector of that name, or None. One of kpiengine's own is found without loading other plugins."""
-        found: Connector | None = self._built_in("connector", name)
-        return found if found is not None else self.connectors().get(name)
+        """The connector of that name, or None. No more plugins are loaded than it takes to find it."""
+        found: Connector | None = self._one("connector", name)
+        return found
 
     def required_connector(self, name: str) -> Connector:
         """Like `connector`.
@@ -129,13 +129,18 @@ class Plugins:
         return max(claims, key=lambda claim: len(claim[0]))[1] if claims else None
 
     def engine(self, name: str) -> Engine | None:
-        """The engine of that name, or None. One of kpiengine's own is found without loading other plugins."""
-        found: Engine | None = self._built_in("engine", name)
-        return found if found is not None else self.engines().get(name)
+        """The engine of that name, or None. No more plugins are loaded than it takes to find it."""
+        found: Engine | None = self._one("engine", name)
+        return found
 
     def engines(self) -> Mapping[str, Engine]:
         """All engines by name, save the embedded one, which is no plugin."""
         return self._all("engine")
+
+    def kind(self, name: str) -> Kind | None:
+        """The kind of that name, or None. No more plugins are loaded than it takes to find it."""
+        found: Kind | None = self._one("kind", name)
+        return found
 
     def kinds(self) -> Mapping[str, Kind]:
         """All metric kinds by name."""
@@ -190,10 +195,16 @@ class Plugins:
         plugin.errors.append(cause)
         self._refused.append(plugin)
 
-    def _built_in(self, thing: str, name: str) -> Any:
-        """What kpiengine's own plugin of that name brings under its own name."""
-        plugin = self._plugins.get(name)
-        return self._collect(thing, plugin).get(name) if plugin is not None and plugin.built_in else None
+    def _one(self, thing: str, name: str) -> Any:
+        """What bears that name: kpiengine's own plugin of the same name is asked first, then all in their order."""
+        found = self._registries.get(thing, {}).get(name)
+        namesake = self._plugins.get(name)
+        first = [namesake] if namesake is not None and namesake.built_in else []
+        for plugin in (*first, *self._plugins.values()):
+            if found is not None:
+                break
+            found = self._collect(thing, plugin).get(name)
+        return found
 
     def _all(self, thing: str) -> Mapping[str, Any]:
         for plugin in self._plugins.values():
@@ -236,7 +247,10 @@ class Plugins:
         module = self._loaded(plugin)
         if module is None:
             return
-        others = [other for other in self._manager.get_plugins() if other is not module]
+        implementing = [impl.plugin for impl in getattr(self._manager.hook, hook).get_hookimpls()]
+        if module not in implementing:
+            return
+        others = [other for other in implementing if other is not module]
         for given in self._manager.subset_hook_caller(hook, others)():
             yield from [given] if isinstance(given, str) else given
 

@@ -165,7 +165,7 @@ class Project:
         model = Model(
             self.spec,
             self.metrics,
-            lambda name: self._plugins.kinds().get(name),
+            self._plugins.kind,
             self._runner.sources,
             self.calendar,
             self._parameters,

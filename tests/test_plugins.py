@@ -339,6 +339,17 @@ def test_nothing_is_loaded_before_it_is_asked_for(site: Site) -> None:
     assert [info.name for info in plugins.infos() if info.error] == ["noisy"]
 
 
+def test_no_more_is_loaded_than_finds_a_name(site: Site) -> None:
+    site.install(
+        "acme", {"acme_lines": connector("lines"), "acme_noisy": "1 / 0"}, {"a": "acme_lines", "z": "acme_noisy"}
+    )
+    plugins = site.plugins()
+    assert plugins.connector("lines") is plugins.connector("lines")
+    assert plugins.failures() == []
+    assert plugins.connector("nowhere") is None
+    assert [info.name for info in plugins.failures()] == ["z"]
+
+
 def test_hooks_are_called_once() -> None:
     calls: list[str] = []
 

@@ -98,6 +98,9 @@ class KnownPlugins(Protocol):
     def engines(self) -> Mapping[str, KnownEngine]:
         """All engines by name, save the embedded one."""
 
+    def kind(self, name: str) -> KnownKind | None:
+        """The kind of that name; loads no other plugin where it is one of kpiengine's own."""
+
     def kinds(self) -> Mapping[str, KnownKind]:
         """All kinds by name."""
 

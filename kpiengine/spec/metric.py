@@ -156,10 +156,9 @@ def check_kind(spec: MetricSpec, plugins: KnownPlugins, problems: list[Problem])
             if name not in METRIC_FIELDS:
                 problems.append(Problem(option.key, unknown_key(name, f'metric "{spec.name}"', METRIC_FIELDS)))
         return replace(spec, options={}) if spec.options else spec
-    kinds = plugins.kinds()
-    kind = kinds.get(spec.kind)
+    kind = plugins.kind(spec.kind)
     if kind is None:
-        message = f'metric "{spec.name}": unknown kind "{spec.kind}"{plugins.why_missing(spec.kind, kinds)}'
+        message = f'metric "{spec.name}": unknown kind "{spec.kind}"{plugins.why_missing(spec.kind, plugins.kinds())}'
         problems.append(Problem(spec.places.get("kind", spec.place), message))
         return spec
     return checked_kind(spec, kind, SHARED_FIELDS, problems)

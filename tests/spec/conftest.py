@@ -86,6 +86,9 @@ class FakePlugins:
         self.asked.append("connectors")
         return {known.name: known() for known in (Csv, Parquet, Sql, Lake)}
 
+    def kind(self, name: str) -> Kind | None:
+        return self.kinds().get(name)
+
     def kinds(self) -> Mapping[str, Kind]:
         self.asked.append("kinds")
         return {"segments": Segments()}
