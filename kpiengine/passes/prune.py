@@ -1,16 +1,19 @@
-"""No work for what nobody reads: joins whose columns are not asked for.
+"""No work for what nobody reads: columns of kinds' tables, and joins whose columns are not asked for.
 
-A link keeps the rows as they are (a LEFT JOIN to a unique key), so without its columns it can go.
+A link keeps the rows as they are (a LEFT JOIN to a unique key), so without its columns it can go. Scores that nobody
+asks for are not computed, and the sorts that they stand on not done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from sqlglot import exp
 
+from kpiengine.kind import Cte
 from kpiengine.passes.context import Context
+from kpiengine.passes.given import Read, gives_one_row, narrowed, reads_of
 from kpiengine.plan.steps import Aggregate, Given, Named, Output, Part, Plan, Select, Series, Step, Stitch, Union
 
 
@@ -20,8 +23,9 @@ def prune(plan: Plan, context: Context) -> Plan:
     read: dict[str, set[str] | None] = {}
     for reader, names in reads(plan.output):
         _note(read, reader, names)
+    one_row = _of_one_row(plan)
     for step in reversed(plan.steps):
-        new = _pruned(step, read[step.name]) if step.name in read else None
+        new = _pruned(step, read[step.name], one_row) if step.name in read else None
         if new is None:
             continue
         for reader, names in reads(new):
@@ -40,7 +44,18 @@ def _note(read: dict[str, set[str] | None], step: str, names: set[str] | None) -
     read[step] = None if names is None or known is None else known | names
 
 
-def _pruned(step: Step, read: set[str] | None) -> Step:
+def _of_one_row(plan: Plan) -> dict[str, set[str]]:
+    """The columns of the steps that are sure to give one row."""
+    found: dict[str, set[str]] = {}
+    for step in plan.steps:
+        if isinstance(step, Given) and step.table is None and gives_one_row(step.query):
+            found[step.name] = {column.alias_or_name for column in step.query.expressions}
+    return found
+
+
+def _pruned(step: Step, read: set[str] | None, one_row: Mapping[str, set[str]]) -> Step:
+    if isinstance(step, Given) and isinstance(step.made, Cte) and read is not None:
+        return Given(replace(step.made, query=narrowed(step.query, read, one_row)))
     if not isinstance(step, Select) or not step.links or step.distinct or read is None:
         return step
     columns = tuple(c for c in step.columns if c.name in read) or step.columns[:1]
@@ -50,9 +65,6 @@ def _pruned(step: Step, read: set[str] | None) -> Step:
         if not link.required and not any(c.table == link.alias for tree in beside for c in tree.find_all(exp.Column)):
             links.remove(link)
     return replace(step, columns=columns, links=tuple(links))
-
-
-Read = tuple[str, set[str] | None]
 
 
 def reads(step: Step | Output) -> Iterator[Read]:
@@ -71,7 +83,7 @@ def reads(step: Step | Output) -> Iterator[Read]:
         case Series():
             yield step.bounds, {"low", "high"}
         case Given() if step.table is None:  # rows read no step, and written out they would be long
-            yield from _tables([step.query])
+            yield from reads_of(step.query)
 
 
 def _of_part(step: Stitch, part: Part) -> Read:
