@@ -25,7 +25,15 @@ from collections.abc import Callable, Mapping
 from sqlglot import exp
 
 from kpiengine.calendar import expression
-from kpiengine_plugins.cohort.work import Steps, Work, active_steps, masked_steps, spending_steps
+from kpiengine_plugins.cohort.work import (
+    Steps,
+    Work,
+    active_steps,
+    masked_steps,
+    spending_steps,
+    start_of_period,
+    whole_steps,
+)
 from kpiengine_plugins.orders import summed, whole
 
 BITS = 63
@@ -38,7 +46,9 @@ LONGEST = {"day": 1, "week": 7, "month": 36, "quarter": 100, "year": 400}
 def retention(work: Work) -> Steps:
     """The main table. By masks where that few periods are proven, else by who bought in which period."""
     table = _active(work, "counted").select("CASE WHEN later >= 0 THEN revenue END AS revenue")
-    periods = most_periods(work) if work.context.dialect == "duckdb" else None
+    if not work.keeps_rows:
+        return {**whole_steps(work), "counted": work.counted("active", "revenue"), "table": table}
+    periods = most_periods(work)
     if periods is not None and periods <= BITS:
         cells = work.select(
             "SELECT actives.first_number, actives.number - actives.first_number AS age, active, revenue"
@@ -121,8 +131,7 @@ def revenue(work: Work) -> Steps:
         margin=exp.convert(float(work.context.options.get("margin", 1.0))),
     )
     return {
-        **spending_steps(work),
-        "cells": cells,
+        **({**spending_steps(work), "cells": cells} if work.keeps_rows else whole_steps(work)),
         "counted": work.counted("revenue"),
         "totals": work.by_group(totals),
         "table": work.shown(table),
@@ -139,6 +148,12 @@ def repeat(work: Work) -> Steps:
     ends = work.select(
         "SELECT customer, number AS end_number FROM places JOIN numbers ON places.day = numbers.day WHERE place = 2"
     )
+    if not work.keeps_rows:  # days after the first of the last period have no number of their own
+        ends = work.select(
+            "SELECT customer, number AS end_number FROM places JOIN periods ON start_of = periods.period"
+            " WHERE place = 2",
+            start_of=start_of_period(work),
+        )
     totals = work.select(
         "SELECT cohort, age, customers, later, CAST(SUM(repeaters) OVER (PARTITION BY first_number"
         " ORDER BY age NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS repeaters"

@@ -32,6 +32,11 @@ class Work:
         object.__setattr__(self, "by", tuple(f"by_{place}" for place in range(1, len(self.context.by) + 1)))
         object.__setattr__(self, "tables", names)
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether rows that several steps read are read once: other engines than DuckDB read them for each."""
+        return self.context.dialect == "duckdb"
+
     def select(self, text: str, /, **parts: exp.Expr) -> exp.Select:
         """A constant SELECT over the steps by their short names."""
         return select(text, self.tables, **parts)
@@ -75,6 +80,8 @@ Steps = dict[str, exp.Query]
 
 def active_steps(work: Work) -> Steps:
     """The steps up to `grid`, among them `activity`: what a customer spent in a period."""
+    if not work.keeps_rows:
+        return {**_active_from_periods(work), **_groups(work), **_members(work), **_all_ages(work)}
     return {
         "dated": dated(work),
         "span": work.select("SELECT MIN(day) AS low, MAX(day) AS high FROM dated"),
@@ -85,10 +92,74 @@ def active_steps(work: Work) -> Steps:
             spent=summed(work.context),
         ),
         **_groups(work),
-        "members": with_group(
-            work, work.select("SELECT customer, MIN(number) AS first_number FROM activity GROUP BY customer")
-        ),
+        **_members(work),
         **_all_ages(work),
+    }
+
+
+def _members(work: Work) -> Steps:
+    members = work.select("SELECT customer, MIN(number) AS first_number FROM activity GROUP BY customer")
+    return {"members": with_group(work, members)}
+
+
+def _active_from_periods(work: Work) -> Steps:
+    """The steps up to `activity`, where the rows would be read once more for the span of their days."""
+    return {
+        **_spending_in_periods(work),
+        "span": work.select("SELECT MIN(period) AS low, MAX(period) AS high FROM spending"),
+        **numbered_days(work),
+        "activity": work.select(
+            "SELECT customer, number, revenue FROM spending JOIN periods ON spending.period = periods.period"
+        ),
+    }
+
+
+def _spending_in_periods(work: Work) -> Steps:
+    """`spending`: what a customer spent in a period, told by its first day."""
+    start = start_of_period(work)
+    spending = work.select(
+        "SELECT customer, start_of AS period, spent AS revenue FROM dated GROUP BY customer, start_of",
+        start_of=start, spent=summed(work.context),
+    )  # fmt: skip
+    return {"dated": dated(work), "spending": spending}
+
+
+def whole_steps(work: Work) -> Steps:
+    """The steps up to `grid`, and `cells`, from one reading of the rows and a window over customers and periods.
+
+    `spent`: what the customers of a cohort spent in a period, and how many of them came, by first days; those who came
+    in the first one are the cohort.
+    """
+    activity = work.select(
+        "SELECT spending.customer, period, revenue, MIN(period) OVER (PARTITION BY spending.customer) AS first_day"
+        " FROM spending"
+    )
+    if work.by:
+        firsts = exp.to_table(work.tables["first_rows"], alias="first_rows")
+        activity = activity.select(*work.by).join(firsts, on="spending.customer = first_rows.customer")
+    spent = work.select(
+        "SELECT first_day, period, COUNT(*) AS active, spent AS revenue FROM activity"
+        " WHERE NOT period IS NULL GROUP BY first_day, period",
+        spent=summed(work.context, "revenue"),
+    )
+    sizes = work.select(
+        "SELECT number AS first_number, active AS customers FROM spent JOIN periods ON first_day = periods.period"
+        " WHERE spent.period = first_day"
+    )
+    cells = work.select(
+        "SELECT starts.number AS first_number, ends.number - starts.number AS age, active, revenue FROM spent"
+        " JOIN periods AS starts ON first_day = starts.period JOIN periods AS ends ON spent.period = ends.period"
+    )
+    return {
+        **_spending_in_periods(work),
+        **_groups(work),
+        "activity": activity,
+        "spent": work.grouped(spent),
+        "span": work.select("SELECT MIN(first_day) AS low, MAX(period) AS high FROM spent"),
+        **numbered_days(work),
+        **_all_ages(work),
+        "sizes": sizes.select(*work.by),
+        "cells": cells.select(*work.by),
     }
 
 
@@ -156,22 +227,29 @@ def dated(work: Work) -> exp.Select:
 
 
 def numbered_days(work: Work) -> Steps:
-    """`calendar`: the period of each day of `span`. `periods`: their numbers, from 0. `numbers`: those of days."""
-    period, day = str(work.context.options.get("period", "month")), exp.column("day")
-    start = day if period == "day" else work.context.calendar.start(day, period)
-    return {
+    """`calendar`: the period of each day of `span`. `periods`: their numbers, from 0. `numbers`: those of days, where
+    rows are kept."""
+    steps: Steps = {
         "days": work.select(
             "SELECT CAST(UNNEST(GENERATE_SERIES(low, high, INTERVAL '1' DAY)) AS DATE) AS day FROM span"
         ),
-        "calendar": work.select("SELECT day, start_of AS period FROM days", start_of=start),
+        "calendar": work.select("SELECT day, start_of AS period FROM days", start_of=start_of_period(work)),
         "periods": work.select(
             "SELECT period, CAST(ROW_NUMBER() OVER (ORDER BY period NULLS LAST) - 1 AS BIGINT) AS number"
             " FROM calendar GROUP BY period"
         ),
-        "numbers": work.select(
-            "SELECT calendar.day, number FROM calendar JOIN periods ON calendar.period = periods.period"
-        ),
     }
+    if work.keeps_rows:
+        steps["numbers"] = work.select(
+            "SELECT calendar.day, number FROM calendar JOIN periods ON calendar.period = periods.period"
+        )
+    return steps
+
+
+def start_of_period(work: Work) -> exp.Expr:
+    """The first day of the period that `day` is in."""
+    period, day = str(work.context.options.get("period", "month")), exp.column("day")
+    return day if period == "day" else work.context.calendar.start(day, period)
 
 
 def spent(work: Work) -> Steps:
