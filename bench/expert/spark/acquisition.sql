@@ -12,3 +12,4 @@ SELECT coalesce(a.month, s.month) AS month, coalesce(a.channel, s.channel) AS ch
   coalesce(n, 0) AS new_customers, CAST(cost AS DOUBLE) / n AS cac,
   0.6D * CAST(revenue AS DOUBLE) / n AS ltv, 0.6D * CAST(revenue AS DOUBLE) / CAST(cost AS DOUBLE) AS ltv_cac
 FROM a FULL JOIN s ON a.month <=> s.month AND a.channel <=> s.channel
+ORDER BY month, channel

@@ -14,3 +14,4 @@ SELECT make_date(c DIV 12, c % 12 + 1, 1) AS cohort, period_number, customers,
   CAST(CASE WHEN c + period_number <= 24299 THEN coalesce(try_element_at(months, c + period_number).active, 0) END AS DOUBLE) / customers AS retention,
   CASE WHEN c + period_number <= 24299 THEN coalesce(try_element_at(months, c + period_number).revenue, 0) END AS revenue
 FROM p
+ORDER BY cohort, period_number

@@ -4,3 +4,4 @@ SELECT CAST(date_trunc('MONTH', ordered_at) AS DATE) AS month, channel, sum(amou
 FROM orders LEFT JOIN customers ON orders.customer_id = customers.customer_id
 WHERE status = 'completed'
 GROUP BY ALL
+ORDER BY month, channel

@@ -15,3 +15,4 @@ SELECT month, nps_responses, 100D * (p - q) / nps_responses AS nps,
   greatest(0D, (x + z * z / 2 - half) / (csat_responses + z * z)) AS csat_low,
   least(1D, (x + z * z / 2 + half) / (csat_responses + z * z)) AS csat_high
 FROM s
+ORDER BY month

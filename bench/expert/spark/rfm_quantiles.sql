@@ -18,3 +18,4 @@ SELECT customer_id, recency, frequency, monetary, r, f, m, concat(r, f, m) AS rf
     WHEN r <= 4 AND f >= 4 THEN 'loyal_customers' WHEN r = 4 AND f = 1 THEN 'promising'
     WHEN r = 5 AND f = 1 THEN 'new_customers' WHEN f <= 3 THEN 'potential_loyalists' ELSE 'champions' END AS segment
 FROM s
+ORDER BY customer_id

@@ -8,3 +8,4 @@ moves AS (
 days AS (SELECT day, sum(n) AS n FROM moves GROUP BY day)
 SELECT day, sum(n) OVER (ORDER BY day) AS buyers_28d
 FROM days WHERE day <= (SELECT max(day) FROM d)
+ORDER BY day

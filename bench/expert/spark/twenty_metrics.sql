@@ -23,3 +23,4 @@ SELECT month, channel, completed_revenue, completed_orders,
   completed_revenue - refunded_amount AS net_revenue, basic_revenue, plus_revenue, enterprise_revenue, big_orders,
   largest_order, smallest_order, CAST(completed_revenue AS DOUBLE) / nullif(completed_buyers, 0) AS revenue_per_buyer
 FROM g
+ORDER BY month, channel

@@ -5,3 +5,4 @@ SELECT month, revenue, sum(revenue) OVER (PARTITION BY year(month) ORDER BY mont
   lag(revenue, 12) OVER (ORDER BY month) AS revenue_year_before,
   CAST(revenue AS DOUBLE) / lag(revenue, 12) OVER (ORDER BY month) - 1 AS revenue_yoy
 FROM m
+ORDER BY month
