@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from kpiengine.errors import DataError, DefinitionError, KpiError, Place, Problem, UsageError, listing, suggest
 from kpiengine.functions import KEYED_FUNCTIONS, function_name
@@ -17,6 +16,7 @@ from kpiengine.plan.kinds import KindBinder, option_values
 from kpiengine.plan.measures import Measures
 from kpiengine.plan.scans import Workspace
 from kpiengine.query import Query
+from kpiengine.records import dataclass
 from kpiengine.spec import JoinSpec, MetricSpec
 
 

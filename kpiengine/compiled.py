@@ -14,11 +14,11 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kpiengine.cache import Cache, Identity, cache, code_stamp, identity, key_of, tree_stamp
+from kpiengine.records import dataclass
 
 KIND = "query"
 _PROJECT_FILE = "kpi.yaml"

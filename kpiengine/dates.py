@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sqlglot import exp
 
 from kpiengine.calendar import MONTHS_IN, Calendar, add_months
 from kpiengine.errors import UsageError, listing, suggest
+from kpiengine.records import dataclass
 
 FIRST_GREGORIAN_YEAR = 1700
 """An earlier year is not meant as a Gregorian one: it is a Jalali year whose calendar was left out."""

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from kpiengine.hide import hidden
 from kpiengine.manifest import NAME as MANIFEST
 from kpiengine.manifest import Written, listed_in, manifest_text
 from kpiengine.model.source import quoted
+from kpiengine.records import dataclass
 from kpiengine.store import Store
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from kpiengine.connector import Relation, SqlRelation
 from kpiengine.duck import DuckSession
 from kpiengine.errors import KpiError
 from kpiengine.plan.expressions import column
+from kpiengine.records import dataclass
 from kpiengine.statistics import Bounds, Value
 
 MOST_FILES = 256

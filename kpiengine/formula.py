@@ -11,7 +11,6 @@ dialect whose leaves are numbered placeholders; every division in it is NULL whe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -27,6 +26,7 @@ from kpiengine.functions import (
     function_name,
     is_aggregate,
 )
+from kpiengine.records import dataclass
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlglot import exp
+
+from kpiengine.records import dataclass
 
 TIME_UNITS = ("hour", "day", "week", "month", "quarter", "year")
 QUERY_PERIOD = "period"

@@ -17,7 +17,6 @@ import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from kpiengine.errors import DataError
 from kpiengine.export import put_down
 from kpiengine.manifest import GENERATIONS, NAME, Written, manifest_text, parsed
+from kpiengine.records import dataclass
 from kpiengine.store import Store
 
 if TYPE_CHECKING:

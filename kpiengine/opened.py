@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kpiengine.cache import cache, tree_stamp
 from kpiengine.compiled import Asked
+from kpiengine.records import dataclass
 from kpiengine.spec import KnownPlugins, MetricSpec, ProjectSpec, read_library
 from kpiengine.spec.stored import NotStored, Texts
 from kpiengine.spec.unread import Unread, layered

@@ -11,7 +11,7 @@ import functools
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path, PurePath
@@ -22,6 +22,7 @@ import pluggy
 
 from kpiengine import hooks
 from kpiengine.errors import PluginError, listing, suggest
+from kpiengine.records import dataclass
 
 if TYPE_CHECKING:
     from kpiengine.calendar import Calendar

@@ -6,7 +6,6 @@ DuckDB's dialect, one expression. What is no expression, or reads more than its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -22,6 +21,7 @@ from kpiengine.functions import (
     function_name,
     is_aggregate,
 )
+from kpiengine.records import dataclass
 from kpiengine.spec.text import Text
 
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})

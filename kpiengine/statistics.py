@@ -8,9 +8,10 @@ A number of distinct values is an estimate, good for telling what pays and for n
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
+
+from kpiengine.records import dataclass
 
 Value = int | Decimal | dt.date | dt.datetime
 

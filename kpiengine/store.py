@@ -12,7 +12,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from kpiengine.errors import DataError
 from kpiengine.manifest import NAME, Written
+from kpiengine.records import dataclass
 
 if TYPE_CHECKING:
     import pyarrow.fs

@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +16,7 @@ import click
 from kpiengine.beside import clear, file_beside, is_beside
 from kpiengine.cli.formats import BINARY, ENDINGS, FORMATS, Look, Rows, Target, writer
 from kpiengine.cli.progress import Progress
+from kpiengine.records import dataclass
 
 if TYPE_CHECKING:
     import pyarrow

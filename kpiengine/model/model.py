@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -14,6 +14,7 @@ from kpiengine.formula import Formula, parse_formula
 from kpiengine.kind import Kind
 from kpiengine.model.paths import OutOfReach, Path, find_path
 from kpiengine.model.source import Catalog, Source, bind_as_far, bind_source
+from kpiengine.records import dataclass
 from kpiengine.spec import MetricSpec, ProjectSpec
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from kpiengine.errors import listing, suggest
 from kpiengine.model.source import Column, Source
+from kpiengine.records import dataclass
 from kpiengine.spec import JoinSpec, SourceSpec
 
 

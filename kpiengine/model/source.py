@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
 from sqlglot import exp
@@ -11,6 +11,7 @@ from sqlglot import exp
 from kpiengine.errors import DefinitionError, Place, Problem, choices, listing, suggest
 from kpiengine.formula import safe_divisions
 from kpiengine.functions import is_aggregate, plain_texts_written_out
+from kpiengine.records import dataclass
 from kpiengine.spec import SourceSpec
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql

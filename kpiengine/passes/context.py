@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from sqlglot import exp
 
 from kpiengine.calendar import Calendar
 from kpiengine.plan.steps import Link, Met, Plan, Scan, Select, Step
+from kpiengine.records import dataclass
 from kpiengine.statistics import Bounds, Statistics
 
 FEW_ROWS = 50_000

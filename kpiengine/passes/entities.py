@@ -13,7 +13,7 @@ Groups in which nobody is new stay: the other measures' rows, or the rows alone,
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -22,6 +22,7 @@ from kpiengine.passes.groups import ABSENT, groups_of
 from kpiengine.passes.trees import conjuncts, taken_apart
 from kpiengine.plan.expressions import both_equal, column, not_null, renamed, with_filter
 from kpiengine.plan.steps import Aggregate, Link, Named, Plan, Scan, Select, Step
+from kpiengine.records import dataclass
 
 KEY = "key"
 

@@ -11,7 +11,7 @@ all rows. Aggregates of the same rows share the fine groups, so that the rows ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 
 from sqlglot import exp
@@ -20,6 +20,7 @@ from kpiengine.passes.context import FEW_ROWS, Context, Lineage, free
 from kpiengine.passes.trees import calls, core, over, own_columns, size, taken_apart
 from kpiengine.plan.expressions import column, not_null, whole_number, with_filter
 from kpiengine.plan.steps import Aggregate, Named, Plan, Step
+from kpiengine.records import dataclass
 
 ROWS_A_GROUP = 8
 """Fine groups pay where at least so many rows fall into one, by what is known of the keys."""

@@ -12,7 +12,7 @@ counted value is joined after grouping. Places of periods come from proven bound
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from sqlglot import exp
@@ -22,6 +22,7 @@ from kpiengine.passes.periods import Periods, periods_of
 from kpiengine.passes.trees import taken_apart
 from kpiengine.plan.expressions import all_of, both_equal, column, not_null, renamed, whole_number, with_filter
 from kpiengine.plan.steps import Aggregate, Link, Named, Plan, Select, Step
+from kpiengine.records import dataclass
 
 MOST_PERIODS = 63
 """The bits of a BIGINT without its sign, which stands for rows without a time."""

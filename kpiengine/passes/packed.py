@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -20,6 +20,7 @@ from kpiengine.passes.context import FEW_ROWS, Context, Lineage
 from kpiengine.passes.trees import over
 from kpiengine.plan.expressions import column
 from kpiengine.plan.steps import Aggregate, Named, Plan, Select, Step
+from kpiengine.records import dataclass
 
 ROOM = 2**62
 """What packed numbers have to stay under, by the bounds of the values."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from dataclasses import dataclass
 
 from sqlglot import exp
 
 from kpiengine.calendar import PERIODS, Calendar, expression
 from kpiengine.passes.context import Lineage
 from kpiengine.passes.trees import core
+from kpiengine.records import dataclass
 
 _SHORTEST = {"day": 1, "week": 7, "month": 28, "quarter": 84, "year": 350}
 

@@ -6,7 +6,6 @@ Types follow one rule on every engine: sums of integers are BIGINT, averages and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -16,6 +15,7 @@ from kpiengine.model import TypeFault
 from kpiengine.plan.expressions import all_of, column, with_filter
 from kpiengine.plan.frames import Measure
 from kpiengine.plan.rows import Rows
+from kpiengine.records import dataclass
 from kpiengine.sqltext import Sql
 
 VALUE = "value"

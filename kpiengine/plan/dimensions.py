@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kpiengine.calendar import PERIODS
 from kpiengine.errors import UsageError
+from kpiengine.records import dataclass
 from kpiengine.sqltext import parse_condition
 
 

@@ -8,7 +8,7 @@ behind their end, and a running sum gives each period's count. No row is looked 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from sqlglot import exp
 
@@ -18,6 +18,7 @@ from kpiengine.plan.expressions import all_of, both_equal, column, is_null, not_
 from kpiengine.plan.facts import Fact
 from kpiengine.plan.relations import Around, Relation
 from kpiengine.plan.steps import Aggregate, Link, Named, Select, Step, Union
+from kpiengine.records import dataclass
 
 ENDINGS = ("_seen", "_next", "_pairs", "_days", "_gone", "_left", "_moves", "_changes", "_groups")
 """What names of steps on the way to a count have behind the count's."""

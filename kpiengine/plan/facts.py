@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -19,6 +18,7 @@ from kpiengine.plan.rows import Rows
 from kpiengine.plan.scans import Workspace
 from kpiengine.plan.targets import ConstantTarget
 from kpiengine.query import Query
+from kpiengine.records import dataclass
 from kpiengine.sqltext import Sql, parse_condition
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sqlglot import exp
 
 from kpiengine.functions import function_name
+from kpiengine.records import dataclass
 from kpiengine.spec import MetricSpec
 from kpiengine.sqltext import Sql
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -20,6 +20,7 @@ from kpiengine.plan.expressions import column, day_of, period_of
 from kpiengine.plan.rows import Rows
 from kpiengine.plan.scans import KindTableStep, Workspace
 from kpiengine.plan.steps import Given, Named, Output, OutputColumn, Plan, Select
+from kpiengine.records import dataclass
 from kpiengine.spec import MetricSpec
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -34,6 +34,7 @@ from kpiengine.plan.spine import (
 from kpiengine.plan.steps import Link, Named, Part, Select, Step, Stitch, Union
 from kpiengine.plan.targets import FINER, ConstantTarget, adds_up, own_grain, unknown
 from kpiengine.query import Query
+from kpiengine.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ moved period count.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from sqlglot import exp
@@ -23,6 +23,7 @@ from kpiengine.model import Model
 from kpiengine.plan.expressions import filled_in
 from kpiengine.plan.frames import KIND_SOURCE, PLAIN, Frame, Measure, Window
 from kpiengine.plan.targets import ConstantTarget, constant_target, refuse_missing, target_source, unknown
+from kpiengine.records import dataclass
 from kpiengine.spec import MetricSpec, TargetFile
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql

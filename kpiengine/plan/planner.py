@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from sqlglot import exp
 
@@ -28,6 +28,7 @@ from kpiengine.plan.scans import Workspace
 from kpiengine.plan.steps import Aggregate, Named, Output, OutputColumn, Plan, Select, Sorting, Step, Union
 from kpiengine.plan.targets import ConstantTarget, attainment, status
 from kpiengine.query import Query
+from kpiengine.records import dataclass
 from kpiengine.spec import MetricSpec
 from kpiengine.spec.text import Text
 from kpiengine.statistics import Statistics

@@ -6,7 +6,7 @@ Each gives back a `Relation`: a step with some of the level's keys and a column 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sqlglot import exp
 
@@ -22,6 +22,7 @@ from kpiengine.plan.expressions import (
 )
 from kpiengine.plan.facts import Fact, present
 from kpiengine.plan.steps import Aggregate, Link, Named, Select, Step
+from kpiengine.records import dataclass
 
 DAY = "day"
 HOUR = "hour"

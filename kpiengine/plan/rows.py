@@ -7,7 +7,7 @@ steps there are: the scan alone, or the scan joined with what it needs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -20,6 +20,7 @@ from kpiengine.model.paths import OutOfReach
 from kpiengine.model.source import Column, Source, quoted
 from kpiengine.plan.expressions import both_equal, day_of, period_of, renamed
 from kpiengine.plan.steps import Aggregate, KeyCheck, Link, Named, Select, Step
+from kpiengine.records import dataclass
 from kpiengine.spec import JoinSpec
 from kpiengine.sqltext import Sql
 from kpiengine.statistics import Bounds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from sqlglot import exp
@@ -15,6 +14,7 @@ from kpiengine.errors import DataError, listing, suggest
 from kpiengine.model import Column, Model, OutOfReach, Source
 from kpiengine.plan.frames import KIND_SOURCE
 from kpiengine.plan.steps import KeyCheck, Named, Scan, Step
+from kpiengine.records import dataclass
 from kpiengine.spec import JoinSpec, SourceSpec
 from kpiengine.statistics import Statistics
 

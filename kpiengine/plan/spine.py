@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -16,6 +15,7 @@ from kpiengine.errors import UsageError
 from kpiengine.plan.expressions import column, date_literal
 from kpiengine.plan.frames import Frame, Window
 from kpiengine.plan.steps import Aggregate, Named, Part, Select, Series, Step, Union
+from kpiengine.records import dataclass
 
 LAST_DAY = "last_day"
 SPINE_ENDINGS = ("_seen", "_span", "_days", "_hours", "_starts")

@@ -6,11 +6,12 @@ bare, or to a column of a joined step, with that step's alias in front.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sqlglot import exp
 
 from kpiengine.kind import Cte, Rows
+from kpiengine.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ counts, and unknown (NULL) for others; at a finer one, or with a dimension that 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sqlglot import exp
 
@@ -19,6 +19,7 @@ from kpiengine.model import Model
 from kpiengine.plan.expressions import is_null
 from kpiengine.plan.frames import PLAIN, Frame, Window
 from kpiengine.plan.spine import last_day, shifted, trailing_start
+from kpiengine.records import dataclass
 from kpiengine.spec import MetricSpec, SourceSpec, TargetFile
 from kpiengine.spec.specs import Option
 from kpiengine.spec.text import Text

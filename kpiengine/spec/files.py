@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kpiengine.errors import Place, Problem
+from kpiengine.records import dataclass
 from kpiengine.spec.entries import read_export, read_tests
 from kpiengine.spec.fields import entries
 from kpiengine.spec.known import KnownPlugins

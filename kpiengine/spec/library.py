@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from weakref import WeakKeyDictionary
 
 from kpiengine.errors import Place, Problem
+from kpiengine.records import dataclass
 from kpiengine.spec.fields import unknown_key
 from kpiengine.spec.files import Definitions
 from kpiengine.spec.known import KnownPlugins

@@ -9,8 +9,9 @@ given at all.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+
+from kpiengine.records import dataclass
 
 Cell = tuple[str, int, int]
 """A character with its line and column, from 1."""

@@ -7,10 +7,11 @@ tests and plugins may make them by hand. Names keep the spelling of the file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from kpiengine.errors import NOWHERE, Place
+from kpiengine.records import dataclass
 from kpiengine.spec.text import Text
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kpiengine.errors import Place
+from kpiengine.records import dataclass
 from kpiengine.spec.positions import Origin
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import singledispatch
 
 from sqlglot import exp
@@ -27,6 +27,7 @@ from kpiengine.plan.steps import (
     Stitch,
     Union,
 )
+from kpiengine.records import dataclass
 from kpiengine.sql.dialects.families import with_columns
 from kpiengine.sql.texts import texts_named
 

@@ -10,7 +10,6 @@ import datetime as dt
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +18,7 @@ import click
 from kpiengine.cli.formats import Look, Target
 from kpiengine.cli.formats.shown import NOTHING, clean, decimals, floats, integers, markdown_line, percents
 from kpiengine.cli.tables import Grid, rich_lines
+from kpiengine.records import dataclass
 
 MOST_ROWS = 1_000
 """More rows are written by way of Arrow, which takes many at once."""

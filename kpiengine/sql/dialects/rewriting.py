@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sqlglot import exp
 
 from kpiengine.errors import UsageError
+from kpiengine.records import dataclass
 
 Rewriting = Callable[[exp.Expr], exp.Expr]
 """A statement's tree → the same meaning in other nodes. It may change the tree in place, and returns its root."""
