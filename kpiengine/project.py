@@ -214,7 +214,7 @@ class Project:
         """
         written = dialect or self._runner.dialect
         plan = self._checked_plan(self._asked(metrics, by, options), "" if tables else written)
-        statement = self._runner.statement(plan, tables)
+        statement = self._runner.statement(plan, tables, written)
         return self._runner.preamble(statement, written) + self._runner.text(statement, written)
 
     def _asked(self, metrics: Texts, by: Texts, options: QueryOptions) -> Query:

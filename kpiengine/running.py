@@ -21,7 +21,7 @@ from kpiengine.export import Rows, rows_below, write_parquet
 from kpiengine.generations import Generation, write_generation
 from kpiengine.keycheck import is_of_files, meets, verify_keys
 from kpiengine.plan import Plan
-from kpiengine.plan.steps import Met
+from kpiengine.plan.steps import Met, Scan
 from kpiengine.plugins import Plugins
 from kpiengine.recipe import compiled_query
 from kpiengine.result import Result
@@ -88,9 +88,15 @@ class Runner:
 
     # -- statements
 
-    def statement(self, plan: Plan, tables: Mapping[str, str] | None = None) -> exp.Query:
-        """The statement of a plan, whole in itself. `tables` stand in sources' places."""
+    def statement(self, plan: Plan, tables: Mapping[str, str] | None = None, dialect: str | None = None) -> exp.Query:
+        """The statement of a plan, whole in itself. `tables` stand in sources' places.
+
+        For another `dialect` than DuckDB's it knows its sources' columns, by whose types forms are chosen.
+        """
         given = tables or {}
+        if dialect not in (None, EMBEDDED):
+            for name in dict.fromkeys(step.source for step in plan.steps if isinstance(step, Scan)):
+                self.sources.schema(self.spec.sources[name])
 
         def relation(name: str) -> RenderedSource:
             if name not in given:

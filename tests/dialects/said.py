@@ -33,37 +33,37 @@ def said(group: Group, folder: Path) -> Iterator[Said]:
     """Each feature of a group in each dialect, in a project made in `folder` (an empty one)."""
     group.case.write(folder)
     with kpiengine.open(folder) as project:
-        for feature, statements in _statements(group, project).items():
-            for dialect in TEXT_ALONE:
-                try:
-                    texts = tuple(in_dialect(statement, dialect) for statement in statements)
-                except UsageError as refusal:
-                    yield Said(feature, dialect, refusal=str(refusal).removeprefix(f"{dialect} cannot say "))
-                else:
-                    yield Said(feature, dialect, texts)
+        if not group.features:
+            yield from _in_all(str(group), [_statement(project, query) for query in group.queries])
+            return
+        together = list(_in_all(str(group), [_asked_first(group, project, list(group.features.values()))]))
+        if not any(each.refusal for each in together):
+            for name in group.names:
+                yield from (Said(name, each.dialect, each.texts) for each in together)
+            return
+        for name, metric in zip(group.names, group.features.values(), strict=True):
+            yield from _in_all(name, [_asked_first(group, project, metric)])
 
 
-def _statements(group: Group, project: Project) -> Mapping[str, list[exp.Query]]:
-    """What asks for each feature: a metric by the first grain that it can be asked by, or all queries of the group."""
-    if not group.features:
-        return {str(group): [_statement(project, query) for query in group.queries]}
-    found = {}
-    for name, metric in group.features.items():
-        asked = [{**query, "metrics": metric} for query in group.queries]
-        found[f"{group.family}: {name}"] = [_first_that_can_be_asked(project, asked)]
-    return found
-
-
-def _first_that_can_be_asked(project: Project, queries: list[Mapping[str, Any]]) -> exp.Query:
-    for query in queries[:-1]:
+def _in_all(feature: str, statements: list[exp.Query]) -> Iterator[Said]:
+    for dialect in TEXT_ALONE:
         try:
-            return _statement(project, query)
+            yield Said(feature, dialect, tuple(in_dialect(statement, dialect) for statement in statements))
+        except UsageError as refusal:
+            yield Said(feature, dialect, refusal=str(refusal).removeprefix(f"{dialect} cannot say "))
+
+
+def _asked_first(group: Group, project: Project, metrics: str | list[str]) -> exp.Query:
+    """What asks for metrics by the first of the group's grains that they can be asked by."""
+    for query in group.queries[:-1]:
+        try:
+            return _statement(project, {**query, "metrics": metrics})
         except UsageError:  # prior() needs a period, say
             continue
-    return _statement(project, queries[-1])
+    return _statement(project, {**group.queries[-1], "metrics": metrics})
 
 
 def _statement(project: Project, query: Mapping[str, Any]) -> exp.Query:
     options = dict(query)
     asked = project._asked(options.pop("metrics"), options.pop("by", None), options)  # type: ignore[arg-type]
-    return project._runner.statement(project._checked_plan(asked, TEXT_ALONE[0]))
+    return project._runner.statement(project._checked_plan(asked, TEXT_ALONE[0]), dialect=TEXT_ALONE[0])

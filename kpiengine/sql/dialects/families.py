@@ -93,6 +93,8 @@ def _sources(query: exp.Select, known: Tables) -> Iterable[tuple[str, Columns]]:
             yield source.alias_or_name, _families(noted) if noted else inner
         elif isinstance(source, exp.Table):
             yield source.alias_or_name, _families(noted) if noted else known.get(source.name, {})
+        elif noted:  # a function that reads files
+            yield source.alias_or_name, _families(noted)
 
 
 def _families(columns: Columns) -> Columns:
@@ -152,7 +154,7 @@ _TEXT_CALLS = frozenset({"REGEXP_REPLACE", "REPLACE", "TO_CHAR"})
 _SAME_AS_FIRST = (
     exp.Alias, exp.Paren, exp.Neg, exp.Abs, exp.Min, exp.Max, exp.Filter, exp.Window, exp.Lead, exp.Lag, exp.FirstValue,
     exp.LastValue, exp.Nullif, exp.AnyValue, exp.First, exp.Last, exp.ArgMax, exp.ArgMin, exp.Round, exp.IgnoreNulls,
-    exp.WithinGroup, exp.Distinct, exp.Order, exp.Sum, exp.Mode,
+    exp.WithinGroup, exp.Distinct, exp.Order, exp.Sum, exp.Mode, exp.DateAdd,
 )  # fmt: skip
 
 _WIDER = ("int", "decimal", "double")

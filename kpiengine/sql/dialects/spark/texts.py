@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from kpiengine.sql.dialects.families import family
 from kpiengine.sql.dialects.patterns import everywhere, full_match, group_number, matches, pattern, replacing
 from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number, text
 from kpiengine.sql.dialects.slices import from_the_first
+from kpiengine.sql.dialects.strings import joined, left
 
 
 def replaced(node: exp.RegexpReplace) -> exp.Expr:
@@ -20,24 +20,6 @@ def replaced(node: exp.RegexpReplace) -> exp.Expr:
 def extracted(node: exp.RegexpExtract) -> exp.Expr:
     """regexp_extract(s, pattern, group)."""
     return call("REGEXP_EXTRACT", node.this, text(pattern(node.expression)), number(group_number(node)))
-
-
-def joined(node: exp.Concat) -> exp.Expr:
-    """concat(a, b, …), which leaves out NULL and takes what is no text."""
-    parts = []
-    for part in node.expressions:
-        if family(part) in ("double", "timestamp", "timestamptz"):
-            raise Unsayable("of a number with a fraction or a point in time: cast it, or strftime says how")
-        is_text = isinstance(part, exp.Literal) and part.is_string
-        parts.append(part if is_text else exp.Coalesce(this=exp.cast(part, "TEXT"), expressions=[text("")]))
-    return call("CONCAT", *parts)
-
-
-def left(node: exp.Left) -> exp.Expr:
-    """left(s, n), of which a negative n leaves out the end."""
-    if not (isinstance(node.expression, exp.Literal) and node.expression.is_int):
-        raise Unsayable("how many has to be written out as a number, and not be negative")
-    return node
 
 
 def _same(node: exp.Expr) -> exp.Expr:
