@@ -26,18 +26,27 @@ _OURS = frozenset(
         "access_mode",
         "allow_community_extensions",
         "allow_unsigned_extensions",
+        "allowed_configs",
+        "allowed_directories",
+        "allowed_paths",
         "autoinstall_known_extensions",
         "autoload_known_extensions",
+        "current_dialect",
         "default_collation",
         "default_null_order",
         "default_order",
+        "dialect_compatibility_mode",
+        "disable_timestamptz_casts",
         "enable_external_access",
+        "error_on_division_by_zero",
         "file_search_path",
         "ieee_floating_point_ops",
         "integer_division",
         "lock_configuration",
         "old_implicit_casting",
         "python_enable_replacements",
+        "regex_match_operator_semantics",
+        "scalar_subquery_error_on_multiple_rows",
         "schema",
         "search_path",
     ]
@@ -57,8 +66,7 @@ class DuckSession:
         self.setup: list[str] = []
         self._spill = spill_folder()
         self._connection = connected(self._spill)
-        names = self._connection.execute("SELECT name FROM duckdb_settings()").fetchall() if settings else []
-        known = {str(row[0]) for row in names}
+        known = self._known_settings() if settings else {}
         for name, option in (settings or {}).items():
             self._set_given(name, option, root, known)
         with engine_errors():
@@ -84,14 +92,20 @@ class DuckSession:
         self._connection.execute(text)
         self.setup.append(text)
 
-    def _set_given(self, name: str, option: Option, root: Path, known: set[str]) -> None:
-        allowed = known - _OURS
-        if name not in allowed:
-            message = f'DuckDB has no setting "{name}"{suggest(name, allowed)}'
-            if name in known:
+    def _known_settings(self) -> dict[str, str]:
+        """Every name of a setting, in lower case as DuckDB ignores it, and the one that it is another name of."""
+        rows = self._connection.execute("SELECT name, aliases FROM duckdb_settings()").fetchall()
+        return {name.lower(): name for name, _ in rows} | {a.lower(): name for name, others in rows for a in others}
+
+    def _set_given(self, name: str, option: Option, root: Path, known: Mapping[str, str]) -> None:
+        if name.lower() not in known or known[name.lower()] in _OURS:
+            message = (
+                f'DuckDB has no setting "{name}"{suggest(name, [n for n, of in known.items() if of not in _OURS])}'
+            )
+            if name.lower() in known:
                 message = f'"{name}" is not to be set: it would change what metrics mean, or what they may reach'
             raise DefinitionError(Problem(option.key, message))
-        value = str(root / str(option.value)) if name == "temp_directory" else option.value
+        value = str(root / str(option.value)) if name.lower() == "temp_directory" else option.value
         try:
             self._set(name, value)
         except duckdb.Error as error:

@@ -126,6 +126,10 @@ def test_check_counts_rows_without_key_or_time_and_keys_that_stand_twice(tmp_pat
         ("{duckdb: {threads: -3}}", "threads of DuckDB: Must have at least 1 thread"),
         ("{duckdb: {TimeZone: UTC}}", '"TimeZone" is not to be set'),
         ("{duckdb: {lock_configuration: false}}", '"lock_configuration" is not to be set'),
+        ("{duckdb: {null_order: NULLS_FIRST}}", '"null_order" is not to be set'),
+        ("{duckdb: {Default_Null_Order: NULLS_FIRST}}", '"Default_Null_Order" is not to be set'),
+        ("{duckdb: {timezone: UTC}}", '"timezone" is not to be set'),
+        ("{duckdb: {error_on_division_by_zero: false}}", '"error_on_division_by_zero" is not to be set'),
         ("abacus", 'there is no engine "abacus"; there are: clickhouse, datafusion, duckdb, postgres, spark'),
     ],
 )
