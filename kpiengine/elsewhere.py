@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -22,7 +24,19 @@ if TYPE_CHECKING:
 MOST_ROWS_IN_TEXT = 200
 """Rows that a kind made stand in the statement itself up to this number; more are loaded."""
 
-Pending = Callable[[], "pyarrow.RecordBatchReader"]
+Columns = Sequence[str] | None
+"""The columns that are read of a relation; None for all."""
+
+Pending = Callable[[Columns], "pyarrow.RecordBatchReader"]
+
+
+@dataclass
+class _Loadable:
+    """Rows to hand over: of what source, how they are read, and the tables that hold them, by their columns."""
+
+    source: str
+    rows: Pending
+    tables: dict[str, frozenset[str] | None]
 
 
 class Elsewhere:
@@ -42,8 +56,8 @@ class Elsewhere:
         self._session: EngineSession | None = None
         self._names: dict[object, str] = {}
         self._kept: list[object] = []  # so that no other object gets the identity of one in `_names`
-        self._pending: dict[str, Pending] = {}
-        self._told: dict[str, str] = {}
+        self._loadable: dict[str, _Loadable] = {}  # by the name of the first table
+        self._pending: dict[str, Callable[[], pyarrow.RecordBatchReader]] = {}
         self._lock = threading.RLock()
 
     @property
@@ -84,27 +98,32 @@ class Elsewhere:
         if isinstance(relation, TableRelation):
             return self.session.readable(engine_table(relation))
         native = self.engine.native(relation, self._options) if isinstance(relation, SqlRelation) else None
-        return native if native is not None else self._loaded(name, relation, lambda: self._rows(name, relation))
+        if native is not None:
+            return native
+        return self._loaded(name, relation, lambda columns: self._rows(name, relation, columns))
 
     def given(self, name: str, table: pyarrow.Table) -> exp.Expr:
         """What rows that a kind made are read from."""
         if table.num_rows <= MOST_ROWS_IN_TEXT:
             return Rows(name, table).query.subquery("given_rows")
-        return self._loaded(name, table, table.to_reader)
+        return self._loaded(name, table, lambda columns: table.select(columns or table.column_names).to_reader())
 
     def _loaded(self, name: str, what: object, rows: Pending) -> exp.Expr:
         with self._lock:
             key = what.expression.sql("duckdb") if isinstance(what, SqlRelation) else id(what)
             if key not in self._names:
                 plain = re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_")[:40]
-                number = len(self._names) + 1
-                self._names[key] = f"kpi_{plain}" if f"kpi_{plain}" not in self._told else f"kpi_{plain}_{number}"
+                self._names[key] = self._free(f"kpi_{plain}")
                 self._kept.append(what)
-                self._pending[self._names[key]] = rows
-                self._told[self._names[key]] = name
+                self._loadable[self._names[key]] = _Loadable(name, rows, {})
             return exp.to_table(self._names[key])
 
-    def _rows(self, name: str, relation: SqlRelation | ArrowRelation) -> pyarrow.RecordBatchReader:
+    def _free(self, name: str) -> str:
+        taken = {table for each in self._loadable.values() for table in each.tables} | self._loadable.keys()
+        numbered = (f"{name}_{number}" for number in count(2))
+        return name if name not in taken else next(other for other in numbered if other not in taken)
+
+    def _rows(self, name: str, relation: SqlRelation | ArrowRelation, columns: Columns) -> pyarrow.RecordBatchReader:
         if isinstance(relation, ArrowRelation):
             self._duck.bind(f"{name}_arrow", relation.open())
             expression: exp.Expr = exp.Table(this=exp.to_identifier(f"{name}_arrow", quoted=True))
@@ -112,7 +131,13 @@ class Elsewhere:
             for database, path in relation.attach.items():
                 self._duck.attach(database, path)
             expression = relation.expression.copy()
-        return self._duck.reader(exp.select("*").from_(expression).sql("duckdb"))
+        every = exp.select("*").from_(expression)
+        if columns is None:
+            return self._duck.reader(every.sql("duckdb"))
+        known = {name.lower(): name for name in self._duck.query_columns(every)}
+        wanted = [known[column] for column in columns if column in known] or list(known.values())[:1]
+        read = exp.select(*(exp.column(exp.to_identifier(column, quoted=True)) for column in wanted)).from_(expression)
+        return self._duck.reader(read.sql("duckdb"))
 
     def columns(self, relation: TableRelation) -> Mapping[str, str]:
         """The columns of a table of the engine's own and their DuckDB types."""
@@ -120,8 +145,40 @@ class Elsewhere:
 
     # -- loading
 
+    def fitted(self, statement: exp.Query) -> exp.Query:
+        """The statement, reading tables that hold the columns which it names of what is handed over, and few others.
+
+        A table that has been loaded for an earlier statement, or waits to be, is taken where it has them all.
+        """
+        with self._lock:
+            tables = [table for table in statement.find_all(exp.Table) if table.name in self._loadable]
+            wanted: dict[str, frozenset[str] | None] = {}
+            for table in tables:
+                found, before = _columns_of(table), wanted.get(table.name, frozenset())
+                wanted[table.name] = None if found is None or before is None else before | found
+            names = {name: self._table(name, columns) for name, columns in wanted.items()}
+            for table in tables:
+                table.set("this", exp.to_identifier(names[table.name]))
+        return statement
+
+    def _table(self, name: str, columns: frozenset[str] | None) -> str:
+        """The table that has these columns of the rows known as `name`: one that there is, or one to be loaded.
+
+        Where a second one is needed it has all columns, so that no rows go over more than twice.
+        """
+        known = self._loadable[name]
+        for table, has in known.tables.items():
+            if has is None or (columns is not None and columns <= has):
+                return table
+        made = name
+        if known.tables:
+            made, columns = self._free(name), None
+        known.tables[made] = columns
+        self._pending[made] = lambda: known.rows(None if columns is None else sorted(columns))
+        return made
+
     def load(self, statement: exp.Expr) -> None:
-        """Hands over the rows that a statement reads and the engine has not got yet."""
+        """Hands over the rows that a statement, a fitted one, reads and the engine has not got yet."""
         for name in dict.fromkeys(table.name for table in statement.find_all(exp.Table)):
             with self._lock:
                 rows = self._pending.pop(name, None)
@@ -137,9 +194,22 @@ class Elsewhere:
         """Which tables of a statement a session would load first, a comment a line."""
         found = dict.fromkeys(table.name for table in statement.find_all(exp.Table))
         lines = [
-            f'-- {name} holds the rows of "{self._told[name]}": load them first' for name in found if name in self._told
+            f'-- {name} holds the rows of "{self._loadable[name].source}": load them first'
+            for name in found
+            if name in self._loadable
         ]
         return "".join(f"{line}\n" for line in lines)
+
+
+def _columns_of(table: exp.Table) -> frozenset[str] | None:
+    """The columns, in lower case, that the query over a table may read of it; None where that may be all."""
+    query, more = table.find_ancestor(exp.Select), ("joins", "laterals")
+    if query is None or table.parent is not query.args.get("from_") or any(query.args.get(name) for name in more):
+        return None  # what is joined on need not be named as columns
+    every = [star for star in query.find_all(exp.Star) if not isinstance(star.parent, exp.Count)]
+    if every or table.args.get("pivots") or query.find(exp.Columns):
+        return None
+    return frozenset(column.name.lower() for column in query.find_all(exp.Column))
 
 
 def engine_table(relation: TableRelation) -> exp.Table:

@@ -123,7 +123,7 @@ class Runner:
 
     def result(self, plan: Plan) -> Result:
         """The answer to a plan: rendered at once, run when it is read."""
-        statement = render(plan, self.sources.rendered, self.sources.bound)
+        statement = self._for_engine(plan)
         text = self.text(statement)
 
         def read() -> pyarrow.RecordBatchReader:
@@ -136,6 +136,11 @@ class Runner:
 
         few = fetch if self.elsewhere is None and _gives_few(plan) else None
         return Result(text, plan.output.columns, read, functools.partial(self._keep, text, plan), few)
+
+    def _for_engine(self, plan: Plan) -> exp.Query:
+        """The statement of a plan, to be run: what kinds made is bound, and what is handed over has its columns."""
+        statement = render(plan, self.sources.rendered, self.sources.bound)
+        return statement if self.elsewhere is None else self.elsewhere.fitted(statement)
 
     def rows_for_a_plan(self, plan: Plan) -> pyarrow.Table:
         """The rows of a query that a kind asks before its own can be planned."""
@@ -161,9 +166,9 @@ class Runner:
 
     def rows(self, statement: exp.Query) -> list[tuple[Any, ...]]:
         """The rows of a small statement."""
-        text = self.text(statement)
         if self.elsewhere is None:
-            return self.duck.rows(text)
+            return self.duck.rows(self.text(statement))
+        text = self.text(self.elsewhere.fitted(statement))
         self.elsewhere.load(statement)
         return self.elsewhere.session.rows(text)
 
@@ -188,16 +193,18 @@ class Runner:
         self, plan: Plan, place: Path | Store, partition_by: Sequence[str], footer: Mapping[str, str]
     ) -> tuple[int, int, int]:
         """Writes the answer to a plan as Parquet, whole or not at all. Gives rows, files and bytes."""
-        self.verify(plan)
         if self.elsewhere is None and isinstance(place, Path):
+            self.verify(plan)
             return write_parquet(self.duck, self.statement(plan), place, partition_by=partition_by, footer=footer)
         schema, session, text = self.schema(plan), None, ""
         rows: exp.Query | Rows
         if self.elsewhere is None:
+            self.verify(plan)
             rows = self.statement(plan)
         else:
-            statement = render(plan, self.sources.rendered, self.sources.bound)
+            statement = self._for_engine(plan)
             session, text = self.elsewhere.session, self.text(statement)
+            self.verify(plan)
             self.elsewhere.load(statement)
             rows = functools.partial(self._reader, plan, statement, text)
 

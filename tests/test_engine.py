@@ -30,6 +30,7 @@ class Twin(Engine):
     name, title, dialect = "twin", "Twin", "duckdb"
     options: ClassVar[Mapping[str, type]] = {"threads": int}
     loads: ClassVar[list[str]] = []
+    columns_loaded: ClassVar[list[tuple[str, list[str]]]] = []
     sessions = 0
 
     def open(self, options: Mapping[str, Any], context: EngineContext) -> EngineSession:
@@ -59,6 +60,7 @@ class TwinSession(EngineSession):
 
     def load(self, name: str, rows: pa.RecordBatchReader) -> None:
         Twin.loads.append(name)
+        Twin.columns_loaded.append((name, rows.schema.names))
         self.connection.register("given", rows)
         self.connection.execute(f"CREATE TABLE {name} AS FROM given")
 
@@ -74,7 +76,7 @@ class Brings:
 
 @pytest.fixture
 def plugins() -> Plugins:
-    Twin.loads, Twin.sessions = [], 0
+    Twin.loads, Twin.columns_loaded, Twin.sessions = [], [], 0
     built_in = {point.name: point.load() for point in entry_points(group="kpiengine")}
     return Plugins.of({**built_in, "twin": Brings()})
 
@@ -112,6 +114,32 @@ def test_rows_that_the_engine_does_not_read_are_loaded_once(tmp_path: Path, plug
         ]
         opened.query("revenue", by="none").arrow()
         assert Twin.loads == ["kpi_orders"]
+
+
+def test_the_columns_that_are_named_are_handed_over(tmp_path: Path, plugins: Plugins) -> None:
+    (tmp_path / "orders.csv").write_text("Ordered_At,amount,note,customer\n2026-01-05,1.5,a,1\n2026-02-05,2,b,2\n")
+    (tmp_path / "customers.csv").write_text("customer,country,born\n1,DE,1990\n2,FR,1991\n")
+    kpi = (
+        "engine: twin\nsources:\n"
+        "  orders: {from: orders.csv, time: ordered_at, joins: {customers: customer}}\n"
+        "  customers: {from: customers.csv, key: customer}\n"
+        '  big: {from: {sql: "select * from orders where amount > 1.7"}, time: ordered_at}\n'
+    )
+    metrics = (
+        "metrics:\n  revenue: {source: orders, formula: sum(amount)}\n  rows: {source: orders, formula: count(*)}\n"
+        "  big: {source: big, formula: count(distinct note)}\n"
+    )
+    with project(tmp_path, plugins, kpi, metrics) as opened:
+        assert opened.query("rows", by="none").rows() == [{"rows": 2}]
+        by_country = opened.query("revenue", by="customers.country")
+        assert [row["revenue"] for row in by_country.rows()] == [1.5, 2.0]
+        assert opened.query("revenue", by="month").arrow()["revenue"].to_pylist() == [1.5, 2.0]
+        assert opened.query("big", by="none").rows() == [{"big": 1}]
+    assert Twin.columns_loaded == [
+        ("kpi_orders", ["Ordered_At"]),
+        ("kpi_customers", ["country", "customer"]),
+        ("kpi_orders_2", ["Ordered_At", "amount", "note", "customer"]),  # all: no third time
+    ]
 
 
 def test_files_that_the_engine_reads_itself_stay_where_they_are(tmp_path: Path, plugins: Plugins, monkeypatch) -> None:
