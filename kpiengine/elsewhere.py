@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -39,22 +39,40 @@ class _Loadable:
     tables: dict[str, frozenset[str] | None]
 
 
+@dataclass
+class Lasting:
+    """A session that several projects use, one after the other, and the names of tables that are taken in it."""
+
+    session: EngineSession | None = None
+    names: set[str] = field(default_factory=set)
+
+    def close(self) -> None:
+        """Ends the session."""
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+
 class Elsewhere:
     """An engine, its session once one is needed, and what has been loaded into it.
 
-    `duck` reads what the engine does not read by itself. `place` is where kpi.yaml names the engine.
+    `duck` reads what the engine does not read by itself. `place` is where kpi.yaml names the engine. With `lasting` the
+    session is that one, and is left open.
     """
 
     def __init__(
-        self, engine: Engine, options: Mapping[str, Any], context: EngineContext, duck: DuckSession, place: Place
-    ) -> None:
+        self, engine: Engine, options: Mapping[str, Any], context: EngineContext, duck: DuckSession, place: Place,
+        lasting: Lasting | None = None,
+    ) -> None:  # fmt: skip
         self.engine = engine
         self._options = options
         self._context = context
         self._duck = duck
         self._place = place
-        self._session: EngineSession | None = None
+        self._lasting = lasting
+        self._session: EngineSession | None = lasting.session if lasting is not None else None
         self._names: dict[object, str] = {}
+        self._taken: set[str] = set()
         self._kept: list[object] = []  # so that no other object gets the identity of one in `_names`
         self._loadable: dict[str, _Loadable] = {}  # by the name of the first table
         self._pending: dict[str, Callable[[], pyarrow.RecordBatchReader]] = {}
@@ -69,6 +87,8 @@ class Elsewhere:
                     if missing := self.engine.missing():
                         raise EngineError(missing)
                     self._session = self.engine.open(self._options, self._context)
+                    if self._lasting is not None:
+                        self._lasting.session = self._session
             return self._session
 
     @contextmanager
@@ -86,10 +106,10 @@ class Elsewhere:
         return self._session
 
     def close(self) -> None:
-        """Ends the session."""
-        if self._session is not None:
+        """Ends the session, unless it is a lasting one."""
+        if self._session is not None and self._lasting is None:
             self._session.close()
-            self._session = None
+        self._session = None
 
     # -- what stands in a FROM clause
 
@@ -119,9 +139,11 @@ class Elsewhere:
             return exp.to_table(self._names[key])
 
     def _free(self, name: str) -> str:
-        taken = {table for each in self._loadable.values() for table in each.tables} | self._loadable.keys()
+        taken = self._lasting.names if self._lasting is not None else self._taken
         numbered = (f"{name}_{number}" for number in count(2))
-        return name if name not in taken else next(other for other in numbered if other not in taken)
+        free = name if name not in taken else next(other for other in numbered if other not in taken)
+        taken.add(free)
+        return free
 
     def _rows(self, name: str, relation: SqlRelation | ArrowRelation, columns: Columns) -> pyarrow.RecordBatchReader:
         if isinstance(relation, ArrowRelation):

@@ -19,6 +19,7 @@ from kpiengine.ask import QueryOptions, Texts, make_query, names
 from kpiengine.calendar import Calendar
 from kpiengine.catalogue import Catalogue, MetricDetail, MetricInfo, fingerprints
 from kpiengine.connector import Connector
+from kpiengine.elsewhere import Lasting
 from kpiengine.errors import DefinitionError, Problem, UsageError, choices, listing
 from kpiengine.export import Exported, footer_of, refuse_overlap
 from kpiengine.hide import hidden
@@ -368,15 +369,26 @@ class Project:
 
         chosen = (names,) if isinstance(names, str) else tuple(names or ())
         of_library = read_library(self._plugins.metric_packages(), self._plugins).metrics if library else None
-        return run_tests(chosen, self.spec, self.metrics, of_library, self._plugins, self._over)
+        sessions: dict[str, Lasting] = {}  # an engine's, by the time zone that they are opened with
 
-    def _over(self, spec: ProjectSpec, metrics: Mapping[str, MetricSpec]) -> Project:
-        """A project of another spec and other metrics, with this one's plugins and parameters."""
+        def over(spec: ProjectSpec, metrics: Mapping[str, MetricSpec]) -> Project:
+            return self._over(spec, metrics, sessions.setdefault(spec.timezone, Lasting()))
+
+        try:
+            return run_tests(chosen, self.spec, self.metrics, of_library, self._plugins, over)
+        finally:
+            for session in sessions.values():
+                session.close()
+
+    def _over(self, spec: ProjectSpec, metrics: Mapping[str, MetricSpec], lasting: Lasting) -> Project:
+        """A project of another spec and other metrics, with this one's plugins and parameters, in a session that is
+        there."""
         other = copy.copy(self)
         for made in ("calendar", "_runner", "model", "_catalogue"):
             other.__dict__.pop(made, None)
         other.spec = replace(spec, engine=self.spec.engine, engines=self.spec.engines)
         other.metrics = metrics
+        other.__dict__["_runner"] = Runner(other.spec, other._plugins, lasting)
         return other
 
     def plugins(self) -> builtins.list[PluginInfo]:

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from kpiengine.compiled import Asked
 from kpiengine.duck import DuckSession
-from kpiengine.elsewhere import Elsewhere
+from kpiengine.elsewhere import Elsewhere, Lasting
 from kpiengine.engine import Engine, EngineContext, EngineSession, Writing
 from kpiengine.errors import NOWHERE, DefinitionError, Problem, UsageError
 from kpiengine.export import Rows, rows_below, write_parquet
@@ -44,10 +44,14 @@ EMBEDDED = "duckdb"
 
 
 class Runner:
-    """The engine of a project and its open sources. Nothing is opened before it is needed."""
+    """The engine of a project and its open sources. Nothing is opened before it is needed.
 
-    def __init__(self, spec: ProjectSpec, plugins: Plugins) -> None:
+    With `lasting` the session of an engine other than DuckDB is that one, and outlives this.
+    """
+
+    def __init__(self, spec: ProjectSpec, plugins: Plugins, lasting: Lasting | None = None) -> None:
         self.spec = spec
+        self._lasting = lasting
         self._plugins = plugins
         self.engine = engine_of(spec, plugins)
 
@@ -64,7 +68,7 @@ class Runner:
         configured = self._configured(self.engine.name)
         options = {name: option.value for name, option in configured.options.items()}
         context = EngineContext(Path(self.spec.root), self.spec.timezone)
-        return Elsewhere(self.engine, options, context, self.duck, configured.place)
+        return Elsewhere(self.engine, options, context, self.duck, configured.place, self._lasting)
 
     @cached_property
     def sources(self) -> Sources:

@@ -249,12 +249,15 @@ def test_what_does_not_fit_is_named(tmp_path: Path, plugins: Plugins, monkeypatc
 
 def test_metric_tests_run_on_the_engine(tmp_path: Path, plugins: Plugins) -> None:
     test = (
-        "tests:\n  - name: sums\n    given: {orders: [{id: 1, amount: 2, ordered_at: 2026-01-05}]}\n"
-        "    query: {metrics: [revenue]}\n    expect: [{revenue: 2}]\n"
+        "  - name: sums {0}\n    given: {{orders: [{{id: 1, amount: {0}, ordered_at: 2026-01-05}}]}}\n"
+        "    query: {{metrics: [revenue]}}\n    expect: [{{revenue: 2}}]\n"
     )
-    with project(tmp_path, plugins, TABLE + test) as opened:
-        assert [(r.passed, r.message) for r in opened.test()] == [(True, "")]
-    assert Twin.loads == ["kpi_orders"]
+    with project(tmp_path, plugins, f"{TABLE}tests:\n{test.format(2)}{test.format(3)}") as opened:
+        assert [(r.name, r.passed) for r in opened.test()] == [("sums 2", True), ("sums 3", False)]
+        assert Twin.loads == ["kpi_orders", "kpi_orders_2"]
+        assert Twin.sessions == 1  # for all of them
+        assert [r.passed for r in opened.test("sums 2")] == [True]
+        assert Twin.sessions == 2  # and closed
 
 
 def test_an_engine_is_chosen(tmp_path: Path, plugins: Plugins) -> None:
