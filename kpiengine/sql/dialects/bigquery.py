@@ -10,7 +10,7 @@ from sqlglot import exp
 from kpiengine.sql.dialects.conditions import extreme_of_pairs, filter_as_condition
 from kpiengine.sql.dialects.dates import as_date
 from kpiengine.sql.dialects.division import divided_in_double, whole_numbers_alone
-from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.filters import window_moved_in
 from kpiengine.sql.dialects.formats import written
 from kpiengine.sql.dialects.nulls import extreme_of_known
@@ -78,7 +78,7 @@ def cut(node: exp.TimestampTrunc) -> exp.Expr:
 
 def _cast(node: exp.Cast) -> exp.Expr:
     """A cast to a decimal rounds to its digits by ROUND: NUMERIC itself is cast to without any."""
-    to, inner = family_of_type(node.to.sql("duckdb")), family(node.this)
+    to, inner = family_of_cast(node), family(node.this)
     if to == "text" and inner == "decimal":
         raise Unsayable("written differently (1.5, 1.50)")
     if to != "decimal" or inner in ("double", "int", "bool"):

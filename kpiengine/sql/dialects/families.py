@@ -8,6 +8,7 @@ that rewritings have made. Families are "text", "bool", "int", "decimal", "doubl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TypeVar
 
 from sqlglot import exp
@@ -47,6 +48,17 @@ def family_of_type(name: str) -> str:
     if upper.endswith("]"):
         return ""
     return next((found for start, found in _STARTS if upper.startswith(start)), "")
+
+
+def family_of_cast(node: exp.Cast) -> str:
+    """The family of what a value is cast to."""
+    kind = node.to.this
+    return _family_of_kind(kind) if isinstance(kind, exp.DType) else family_of_type(node.to.sql("duckdb"))
+
+
+@cache
+def _family_of_kind(kind: exp.DType) -> str:
+    return family_of_type(exp.DataType(this=kind).sql("duckdb"))
 
 
 def families_noted(tree: exp.Expr) -> exp.Expr:
@@ -122,7 +134,7 @@ def family(node: exp.Expr | None) -> str:
             return "text"
         return "double" if "e" in node.this.lower() else "decimal" if "." in node.this else "int"
     if isinstance(node, exp.Cast):
-        return family_of_type(node.to.sql("duckdb"))
+        return family_of_cast(node)
     if isinstance(node, exp.Div) and node.args.get("typed"):
         return family(node.this)
     if isinstance(node, exp.Anonymous):

@@ -7,7 +7,7 @@ from sqlglot import exp
 from kpiengine.sql.dialects.conditions import extreme_of_pairs, filter_as_condition
 from kpiengine.sql.dialects.dates import as_date
 from kpiengine.sql.dialects.division import divided_in_double, whole_numbers_alone
-from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.filters import window_moved_in
 from kpiengine.sql.dialects.formats import written
 from kpiengine.sql.dialects.identifiers import names_ignoring_case
@@ -88,7 +88,7 @@ def cut(node: exp.TimestampTrunc) -> exp.Expr:
 
 
 def _cast(node: exp.Cast) -> exp.Expr:
-    if family_of_type(node.to.sql("duckdb")) == "text" and family(node.this) == "date":
+    if family_of_cast(node) == "text" and family(node.this) == "date":
         return call("TO_CHAR", node.this, text("YYYY-MM-DD"))
     return cast(node)
 

@@ -13,7 +13,7 @@ from sqlglot import exp
 from kpiengine.sql.dialects.aggregates import count_if, joined, mean, of_truth, spread
 from kpiengine.sql.dialects.dates import Part, as_date, differences, minutes_and_more, no_intervals, part_forms
 from kpiengine.sql.dialects.division import as_double
-from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.numbers import decimal_of_double, half_to_even, rounded
 from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, number, refused, text, wrapped
 from kpiengine.sql.dialects.slices import from_the_first
@@ -44,7 +44,7 @@ class Says:
 
 def cast(node: exp.Cast) -> exp.Expr:
     """Casts: a DOUBLE becomes the nearest integer, of two the even one; truth values become numbers by INT."""
-    to, inner = family_of_type(node.to.sql("duckdb")), family(node.this)
+    to, inner = family_of_cast(node), family(node.this)
     if inner == "timestamptz" and to in ("date", "timestamp", "text"):
         raise Unsayable(ZONE)
     if to == "int" and inner == "double":

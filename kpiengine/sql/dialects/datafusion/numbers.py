@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
-from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.numbers import exact_literal, half_to_even, text_of_number
 from kpiengine.sql.dialects.rewriting import Forms, Unsayable, call, number, wrapped
 
 
 def cast(node: exp.Cast) -> exp.Expr:
     """Casts to integers round; what is a BIGINT already is not cast again."""
-    to, inner = family_of_type(node.to.sql("duckdb")), family(node.this)
+    to, inner = family_of_cast(node), family(node.this)
     if isinstance(node.this, exp.Cast) and node.this.to == node.to:
         return node.this
     if to == "int" and inner == "decimal":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
-from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.numbers import decimal_of_double, rounded
 from kpiengine.sql.dialects.rewriting import Forms, Unsayable, call, number, wrapped
 
@@ -17,7 +17,7 @@ def literal(node: exp.Literal) -> exp.Expr:
 
 def cast(node: exp.Cast) -> exp.Expr:
     """Truth values are cast to numbers, numbers to truth values, and numbers to text, as DuckDB does it."""
-    to, inner = family_of_type(node.to.sql("duckdb")), family(node.this)
+    to, inner = family_of_cast(node), family(node.this)
     if inner == "bool" and to in ("int", "double", "decimal") and not node.is_type("int"):
         return exp.cast(exp.cast(node.this, "INT"), node.to)
     if to == "bool" and inner in ("int", "decimal", "double"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.rewriting import Forms, Unsayable, call, text, wrapped
 
 _BLANKS = r"[ \t\n\v\f\r]*"
@@ -17,7 +17,7 @@ DOUBLES = rf"^{_BLANKS}([+-]|\+-)?({_NUMBER}|{_SPECIAL}){_BLANKS}$"
 
 def tried(node: exp.TryCast) -> exp.Expr:
     """A text that is no number is NULL; one beyond DOUBLE's range is an error, where DuckDB has an infinity."""
-    to, inner = family_of_type(node.to.sql("duckdb")), family(node.this)
+    to, inner = family_of_cast(node), family(node.this)
     if to == "double" and inner in ("int", "decimal", "double"):
         return exp.cast(node.this, "DOUBLE")
     if to != "double" or inner != "text":

@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlglot import exp
 
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
-from kpiengine.sql.dialects.families import family, family_of_type
+from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.numbers import decimal_of_double, rounded
 from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number, text
 
 
 def cast(node: exp.Cast) -> exp.Expr:
     """Casts to integers round: decimals half away from zero, doubles half to even."""
-    to, inner = family_of_type(node.to.sql("duckdb")), family(node.this)
+    to, inner = family_of_cast(node), family(node.this)
     if to == "int" and inner == "decimal":
         return exp.cast(exp.Round(this=node.this), node.to)
     if to == "int" and inner == "double":
