@@ -6,11 +6,11 @@ A reader of a value (`Read`) takes its node and a `Site`, and gives the value, o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from kpiengine.errors import Place, Problem, listing, suggest
+from kpiengine.records import dataclass
 from kpiengine.spec.nodes import MappingNode, Node, ScalarNode, SequenceNode, called, plain
 from kpiengine.spec.text import Text
 
@@ -25,7 +25,7 @@ WRONG = Missing.WRONG
 """What a `Read` gives for a value that it refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Site:
     """Which key of what is being read, for messages: `"key" of source "orders" must be …`."""
 
@@ -47,7 +47,7 @@ class Site:
 Read = Callable[[Node, Site], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Field:
     """A key: how it is read, whether it has to be there, and whether it may be left empty (a list, a mapping)."""
 

@@ -9,7 +9,9 @@ import yaml
 
 from kpiengine.errors import Place, Problem
 
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+UNPRINTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+"""A pattern, which takes longer to compile than a project's YAML to read: only a file that is wrong needs it."""
+
 TAB = "a tab indents this line; YAML indents with spaces only"
 QUOTES_NEEDED = "a text that holds a comma, a colon, quotes, brackets or braces needs quotes there"
 SENTENCES = {
@@ -50,7 +52,7 @@ def undecodable(path: str, data: bytes, error: UnicodeDecodeError) -> Problem:
 def yaml_problem(error: yaml.YAMLError, path: str, source: str) -> Problem:
     """libyaml's complaint as a problem."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        match = UNPRINTABLE.search(source)
+        match = re.search(UNPRINTABLE, source)
         if match:
             message = f"a control character (U+{ord(match[0]):04X}) is not allowed in YAML"
             return Problem(_place(path, source, match.start()), message)
