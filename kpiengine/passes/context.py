@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from sqlglot import exp
 
 from kpiengine.calendar import Calendar
+from kpiengine.plan.expressions import free
 from kpiengine.plan.steps import Link, Met, Plan, Scan, Select, Step
 from kpiengine.records import dataclass
 from kpiengine.statistics import Bounds, Statistics
@@ -123,12 +124,3 @@ def _day(moment: dt.date, zone: int) -> dt.date:
 def joins_one(link: Link) -> bool:
     """Whether a link keeps the number of rows: a LEFT JOIN on a key (links of plans are to unique keys)."""
     return not link.required
-
-
-def free(name: str, taken: Iterable[str]) -> str:
-    """`name`, with a number behind it where it is taken."""
-    names = {t.lower() for t in taken}
-    found, n = name, 2
-    while found.lower() in names:
-        found, n = f"{name}_{n}", n + 1
-    return found

@@ -16,9 +16,9 @@ from math import prod
 
 from sqlglot import exp
 
-from kpiengine.passes.context import FEW_ROWS, Context, Lineage, free
+from kpiengine.passes.context import FEW_ROWS, Context, Lineage
 from kpiengine.passes.trees import calls, core, over, own_columns, size, taken_apart
-from kpiengine.plan.expressions import column, not_null, whole_number, with_filter
+from kpiengine.plan.expressions import column, free, not_null, whole_number, with_filter
 from kpiengine.plan.steps import Aggregate, Named, Plan, Step
 from kpiengine.records import dataclass
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from kpiengine.passes.context import Lineage, free
+from kpiengine.passes.context import Lineage
 from kpiengine.passes.trees import conjuncts, core, over
-from kpiengine.plan.expressions import both_equal, column, is_null, qualified, renamed
+from kpiengine.plan.expressions import both_equal, column, free, is_null, qualified, renamed
 from kpiengine.plan.steps import Aggregate, Link, Named, Scan, Select, Series, Step, Union
 
 MOST_DAYS = 10_000

@@ -17,10 +17,10 @@ from math import prod
 
 from sqlglot import exp
 
-from kpiengine.passes.context import FEW_ROWS, Context, Lineage, free
+from kpiengine.passes.context import FEW_ROWS, Context, Lineage
 from kpiengine.passes.periods import Periods, periods_of
 from kpiengine.passes.trees import taken_apart
-from kpiengine.plan.expressions import all_of, both_equal, column, not_null, renamed, whole_number, with_filter
+from kpiengine.plan.expressions import all_of, both_equal, column, free, not_null, renamed, whole_number, with_filter
 from kpiengine.plan.steps import Aggregate, Link, Named, Plan, Select, Step
 from kpiengine.records import dataclass
 

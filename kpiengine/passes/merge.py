@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from kpiengine.passes.context import Context, Lineage, free
-from kpiengine.plan.expressions import column
+from kpiengine.passes.context import Context, Lineage
+from kpiengine.plan.expressions import column, free
 from kpiengine.plan.steps import Aggregate, Named, Plan, Select, Step
 
 Rows = tuple[str, tuple[exp.Expr, ...], tuple[exp.Expr, ...]]

@@ -115,3 +115,12 @@ def filled_in(tree: exp.Expr, values: Mapping[int, exp.Expr] | Sequence[exp.Expr
 def whole_number(tree: exp.Expr) -> exp.Expr:
     """Cast to BIGINT, which fails where the value does not fit."""
     return exp.cast(tree, "BIGINT")
+
+
+def free(name: str, taken: Iterable[str]) -> str:
+    """`name`, with a number behind it where it is taken."""
+    names = {t.lower() for t in taken}
+    found, n = name, 2
+    while found.lower() in names:
+        found, n = f"{name}_{n}", n + 1
+    return found

@@ -9,7 +9,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from kpiengine.functions import is_plain_text
-from kpiengine.plan.expressions import column
+from kpiengine.plan.expressions import column, free
 from kpiengine.plan.steps import Aggregate, Named, Plan, Select, Step
 
 
@@ -48,8 +48,8 @@ def _over_named_texts(step: Select | Aggregate, taken: Iterable[str]) -> tuple[S
     for text in often:
         inner = text.expressions[0]
         told = f"{inner.name}_text" if isinstance(inner, exp.Column) else "text"
-        names[text] = _free(told, {*(c.name for c in columns), *names.values()})
-    return _split(step, names, _free(f"{step.input}_texts", taken))
+        names[text] = free(told, {*(c.name for c in columns), *names.values()})
+    return _split(step, names, free(f"{step.input}_texts", taken))
 
 
 def _split(step: Select | Aggregate, names: dict[exp.Expr, str], name: str) -> tuple[Select, Select | Aggregate]:
@@ -83,10 +83,3 @@ def _trees(step: Select | Aggregate) -> Iterator[exp.Expr]:
     named = step.columns if isinstance(step, Select) else (*step.keys, *step.measures)
     yield from (each.expression for each in named)
     yield from step.filters
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    used = set(taken)
-    while name in used:
-        name += "_"
-    return name
