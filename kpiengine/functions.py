@@ -200,14 +200,22 @@ def _plain_texts_replaced(tree: exp.Expr, made: Callable[[exp.Expr], exp.Expr]) 
 
 
 def _written_out(text: exp.Expr) -> exp.Expr:
+    return with_plain_digits(with_plain_letters(text))
+
+
+def with_plain_letters(text: exp.Expr) -> exp.Expr:
+    """The first half of `plain_text(text)`: all but the numbers."""
     text = exp.cast(text, "VARCHAR")
     for letter, other in _LETTERS:
         text = exp.func("REPLACE", text, exp.Literal.string(letter), exp.Literal.string(other), dialect="duckdb")
-    return _with_plain_digits(exp.Trim(this=exp.Lower(this=text)))
+    return exp.Trim(this=exp.Lower(this=text))
 
 
-def _with_plain_digits(text: exp.Expr) -> exp.Expr:
-    """Texts that begin with another digit are translated; the rest is left alone, which engines do far quicker."""
+def with_plain_digits(text: exp.Expr) -> exp.Expr:
+    """The second half of `plain_text`, of a text with plain letters, which is written five times.
+
+    Texts that begin with another digit are translated; the rest is left alone, which engines do far quicker.
+    """
     begins = [
         exp.and_(
             exp.GTE(this=text.copy(), expression=exp.Literal.string(first)),

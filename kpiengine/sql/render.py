@@ -29,6 +29,7 @@ from kpiengine.plan.steps import (
 )
 from kpiengine.records import dataclass
 from kpiengine.sql.dialects.families import with_columns
+from kpiengine.sql.shared import shared_named
 from kpiengine.sql.texts import texts_named
 
 RESULT = "result"
@@ -53,7 +54,7 @@ Bound = Callable[[str, object], exp.Expr]
 def render(plan: Plan, relations: Relations, bound: Bound | None = None) -> exp.Query:
     """The statement of a plan. `relations` gives what each source is read from, `bound` what an Arrow table that a kind
     made is read from; without it the table's rows stand in the statement."""
-    plan = texts_named(plan)
+    plan = shared_named(texts_named(plan))
     ctes: dict[str, exp.Query] = {}
     for step in plan.steps:
         if isinstance(step, Scan):

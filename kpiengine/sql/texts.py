@@ -1,20 +1,22 @@
-"""`plain_text(x)` in plans: written out where a statement is made, and once where it is asked for again and again."""
+"""`plain_text(x)` in plans: a column of a step below the one that asks for it, whose letters are made plain below that.
+
+Written out where it stands it is some hundred nodes, and most of them are the same five times over.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from sqlglot import exp
 
-from kpiengine.functions import is_plain_text
+from kpiengine.functions import is_plain_text, with_plain_digits, with_plain_letters
 from kpiengine.plan.expressions import column, free
 from kpiengine.plan.steps import Aggregate, Named, Plan, Select, Step
 
 
 def texts_named(plan: Plan) -> Plan:
-    """The plan, with a step below each one that looks at the same plain text more than once: it is a column there."""
+    """The plan, with steps below each one that looks at plain texts: they are columns there."""
     taken = {step.name for step in plan.steps}
     steps: list[Step] = []
 
@@ -29,30 +31,26 @@ def texts_named(plan: Plan) -> Plan:
 
 
 def _with_texts_below(step: Select | Aggregate, taken: set[str]) -> list[Select | Aggregate]:
-    made = None if step.links else _over_named_texts(step, taken)
-    if made is None:
-        return [step]
-    taken.add(made[0].name)
-    return list(made)
-
-
-def _over_named_texts(step: Select | Aggregate, taken: Iterable[str]) -> tuple[Select, Select | Aggregate] | None:
-    """A step that names the texts, and `step` over it; None where no text is looked at twice."""
     trees = list(_trees(step))
-    times = Counter(node for tree in trees for node in tree.find_all(exp.Anonymous) if is_plain_text(node))
-    often = [text for text, count in times.items() if count > 1]
     columns = {node for tree in trees for node in tree.find_all(exp.Column)}
-    if not often or any(node.table for node in columns) or any(tree.find(exp.Query) for tree in trees):
-        return None
+    asked = dict.fromkeys(text for tree in trees for text in _outer_texts(tree))
+    if step.links or not asked or any(c.table for c in columns) or any(tree.find(exp.Query) for tree in trees):
+        return [step]
     names: dict[exp.Expr, str] = {}
-    for text in often:
+    for text in asked:
         inner = text.expressions[0]
         told = f"{inner.name}_text" if isinstance(inner, exp.Column) else "text"
         names[text] = free(told, {*(c.name for c in columns), *names.values()})
-    return _split(step, names, free(f"{step.input}_texts", taken))
+    return _split(step, names, taken)
 
 
-def _split(step: Select | Aggregate, names: dict[exp.Expr, str], name: str) -> tuple[Select, Select | Aggregate]:
+def _outer_texts(tree: exp.Expr) -> Iterator[exp.Expr]:
+    return (node for node in tree.walk(prune=is_plain_text) if is_plain_text(node))
+
+
+def _split(step: Select | Aggregate, names: dict[exp.Expr, str], taken: set[str]) -> list[Select | Aggregate]:
+    name = free(f"{step.input}_texts", taken)
+
     def over(named: Named) -> Named:
         return replace(named, expression=_replaced(named.expression, names))
 
@@ -65,13 +63,17 @@ def _split(step: Select | Aggregate, names: dict[exp.Expr, str], name: str) -> t
         above = replace(step, input=name, keys=keys, measures=measures, filters=filters)
     kept = dict.fromkeys(c.name for tree in _trees(above) for c in tree.find_all(exp.Column))
     own = [Named(c, column(c)) for c in kept if c not in names.values()]
-    return Select(name, step.input, (*own, *(Named(n, text) for text, n in names.items()))), above
+    letters = [Named(n, with_plain_letters(text.expressions[0].copy())) for text, n in names.items()]
+    digits = [Named(n, with_plain_digits(column(n))) for n in names.values()]
+    below = free(f"{step.input}_letters", taken)
+    taken |= {below, name}
+    return [Select(below, step.input, (*own, *letters)), Select(name, below, (*own, *digits)), above]
 
 
 def _replaced(tree: exp.Expr, names: dict[exp.Expr, str]) -> exp.Expr:
     """`tree` with the texts of `names` as columns; itself where it has none."""
     root = tree.copy()
-    found = [node for node in root.find_all(exp.Anonymous) if is_plain_text(node) and node in names]
+    found = [node for node in _outer_texts(root) if node in names]
     for node in found:
         if node is root:
             return column(names[node])

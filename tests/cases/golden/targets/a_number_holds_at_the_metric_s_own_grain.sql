@@ -10,20 +10,26 @@ WITH sales_rows AS (
   FROM sales_rows
   GROUP BY
     1
+), sales_by_month_parts AS (
+  SELECT
+    month,
+    revenue,
+    CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) AS revenue_attainment
+  FROM sales_by_month
 )
 SELECT
   month,
   revenue,
   CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END AS revenue_target,
-  CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) AS revenue_attainment,
+  revenue_attainment,
   CASE
-    WHEN CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) >= 1
+    WHEN revenue_attainment >= 1
     THEN 'on'
-    WHEN CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) >= 0.9
+    WHEN revenue_attainment >= 0.9
     THEN 'near'
-    WHEN NOT CAST(revenue AS DOUBLE) / NULLIF(CASE WHEN NOT month IS NULL THEN CAST(100 AS DOUBLE) END, 0) IS NULL
+    WHEN NOT revenue_attainment IS NULL
     THEN 'off'
   END AS revenue_status
-FROM sales_by_month
+FROM sales_by_month_parts
 ORDER BY
   month ASC
