@@ -28,14 +28,19 @@ def cast(node: exp.Cast) -> exp.Expr:
 
 def tried(node: exp.TryCast) -> exp.Expr:
     """try_cast(x as double). Of a text that ends in a letter Spark takes more for a number than DuckDB: those are
-    none."""
+    none. Words, which begin with a letter, are none at a glance: a cast that fails is dear."""
     if not node.is_type("double"):
         raise Unsayable("to double alone")
     if family(node.this) in ("int", "decimal", "double"):
         return exp.cast(node.this, "DOUBLE")
     written = exp.cast(node.this, "TEXT")
+    digits = exp.LT(this=call("LTRIM", written.copy()), expression=text(":"))
+    named = exp.In(
+        this=exp.Lower(this=exp.Trim(this=written.copy())), expressions=[text(t) for t in ("inf", "infinity", "nan")]
+    )
     suffixed = call("REGEXP_LIKE", written.copy(), text("[0-9.][dDfF][ ]*$"))
-    node.set("this", exp.case().when(exp.Not(this=suffixed), written))
+    likely = exp.and_(exp.or_(digits, named), exp.Not(this=suffixed))
+    node.set("this", exp.case().when(likely, written))
     return node
 
 
