@@ -260,6 +260,19 @@ def test_a_costly_condition_is_looked_at_over_groups_even_of_whole_months(projec
     assert rows_of(passed.arrow()) == rows_of(project.query(["odd", "rows"], by="month").arrow())
 
 
+@pytest.mark.parametrize("by", [["month"], ["month", "customers.city"], ["customers.city", "week"], ["quarter"]])
+@pytest.mark.parametrize("rows", [ROWS, []], ids=["rows", "none"])
+def test_groups_are_told_by_bits_of_the_rows_that_firsts_come_from(project, monkeypatch, by, rows):
+    bound(project, *rows)
+    monkeypatch.setenv("KPI_PASSES", "always entities seen prune")
+    result = project.query(["new", "new_value"], by=by)
+    assert ("BIT_OR" in result.sql) == bool(rows)  # bounds of no rows are none
+    assert "t_joined" not in result.sql or not rows
+    answers = [rows_of(result.arrow())]
+    monkeypatch.setenv("KPI_PASSES", "none")
+    assert answers == [rows_of(project.query(["new", "new_value"], by=by).arrow())]
+
+
 def test_few_rows_keep_their_plan(project, monkeypatch):
     bound(project, *ROWS)
     monkeypatch.setenv("KPI_PASSES", "none")
@@ -361,6 +374,25 @@ def test_a_time_that_a_footer_denies_is_an_error(tmp_path, monkeypatch, day):
             write("2026-01-31", day)
             with pytest.raises(DataError, match=r"outside of what its Parquet file says|shift"):
                 result.arrow()
+
+
+@pytest.mark.parametrize("day", ["2025-12-31", "2026-05-01", "2031-06-01", "1999-01-01"])
+def test_bits_of_a_time_that_a_footer_denies_are_an_error(tmp_path, monkeypatch, day):
+    monkeypatch.setenv("KPI_PASSES", "always entities seen prune")
+    spec = "sources: {t: {from: t.parquet, time: at}}\nmetrics:\n"
+    (tmp_path / "kpi.yaml").write_text(f'{spec}  new: {{source: t, formula: "{METRICS["new"]}"}}\n', encoding="utf-8")
+
+    def write(*days: str) -> None:
+        rows = [dict(zip(SCHEMA.names, (1, "paid", None, None, None, at(d), None), strict=True)) for d in days]
+        pa.parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "t.parquet")
+
+    write("2026-01-31", "2026-03-01")
+    with kpiengine.open(tmp_path) as project:
+        result = project.query("new", by="month")
+        assert "BIT_OR" in result.sql
+        write("2026-01-31", day)
+        with pytest.raises(DataError, match=r"outside of what its Parquet file says|shift"):
+            result.arrow()
 
 
 # -- packed

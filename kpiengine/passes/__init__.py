@@ -8,6 +8,7 @@ that it pays; on few rows, or where nothing is known of them, a plan stays as it
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kpiengine.errors import UsageError, choices
 from kpiengine.passes.context import FEW_ROWS, Context
@@ -19,14 +20,15 @@ from kpiengine.passes.merge import merge
 from kpiengine.passes.packed import packed
 from kpiengine.passes.prune import prune
 from kpiengine.passes.rescan import rescan
+from kpiengine.passes.seen import seen
 from kpiengine.passes.stages import stages
 from kpiengine.plan import Plan
 from kpiengine.plan.steps import Scan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (entities, packed, masks, prune, merge, fold, stages, rescan, inner)
-ENGINES = {"duckdb": PASSES, "spark": (entities, prune, fold)}
+PASSES: tuple[Pass, ...] = (entities, packed, masks, seen, prune, merge, fold, stages, rescan, inner)
+ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, fold)}
 """The passes that are right, and pay, on an engine, by its dialect."""
 
 
@@ -36,6 +38,7 @@ def passed(plan: Plan, context: Context, chosen: str = "all") -> Plan:
     wanted = _chosen(chosen)
     if context.dialect == "duckdb" and not context.always and not _has_many_rows(plan, context):
         return plan
+    context = replace(context, reads_again=context.dialect == "spark" or "seen" in _words(chosen))
     for each in wanted:
         plan = each(plan, context) if each in useful else plan
     return plan

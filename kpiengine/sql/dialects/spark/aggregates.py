@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from kpiengine.sql.dialects.aggregates import count_if, joined, mean, number_alone, one_extreme, share, spread
+from kpiengine.sql.dialects.families import family
 from kpiengine.sql.dialects.filters import aggregate, filter_moved_in, window_moved_in
 from kpiengine.sql.dialects.rewriting import Forms, Unsayable, call, not_null, refused
 
@@ -29,6 +30,13 @@ def any_value(node: exp.AnyValue) -> exp.Expr:
     return exp.Filter(this=node, expression=exp.Where(this=not_null(node.this)))
 
 
+def bits(node: exp.BitwiseOrAgg) -> exp.Expr:
+    """bit_or(n)."""
+    if family(node.this) not in ("int", ""):
+        raise Unsayable("of whole numbers alone")
+    return node
+
+
 _BY_ORDER = refused("there is no first by an order: write arg_min(x, y) or arg_max(x, y)")
 
 FORMS: Forms = {
@@ -49,6 +57,7 @@ FORMS: Forms = {
     exp.StddevPop: spread,
     exp.Variance: spread,
     exp.VariancePop: spread,
+    exp.BitwiseOrAgg: bits,
     exp.LogicalAnd: lambda node: node,
     exp.LogicalOr: lambda node: node,
     exp.CovarPop: lambda node: node,

@@ -7,7 +7,7 @@ from sqlglot import exp
 from kpiengine.sql.dialects.division import as_double, whole_numbers_alone
 from kpiengine.sql.dialects.families import family, family_of_cast
 from kpiengine.sql.dialects.numbers import decimal_of_double, rounded
-from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number, text
+from kpiengine.sql.dialects.rewriting import Form, Forms, Unsayable, call, number, text, wrapped
 
 
 def cast(node: exp.Cast) -> exp.Expr:
@@ -79,6 +79,17 @@ def remainder(node: exp.Mod) -> exp.Expr:
     return node
 
 
+def bit(node: exp.BitwiseLeftShift) -> exp.Expr:
+    """1 << n. Spark takes the rest of n by 64 where DuckDB raises an error."""
+    if not (isinstance(node.this.unnest(), exp.Cast) and node.this.unnest().this == number(1)):
+        raise Unsayable("of CAST(1 AS BIGINT) alone")
+    place = wrapped(node.expression)
+    fits = exp.Between(this=place.copy(), low=number(0), high=number(62))
+    known = exp.case().when(exp.or_(fits, exp.Is(this=place.copy(), expression=exp.null())), place)
+    wrong = exp.cast(call("RAISE_ERROR", text("a bit has to be one of the places from 0 to 62")), "INT")
+    return call("SHIFTLEFT", node.this, exp.cast(known.else_(wrong), "INT"))
+
+
 def _same(node: exp.Expr) -> exp.Expr:
     return node
 
@@ -98,4 +109,6 @@ FORMS: Forms = {
     exp.Trunc: truncated,
     exp.IntDiv: whole_quotient,
     exp.Mod: remainder,
+    exp.BitwiseLeftShift: bit,
+    "error": lambda node: call("RAISE_ERROR", *node.expressions),
 }
