@@ -18,10 +18,10 @@ from dataclasses import replace
 from sqlglot import exp
 
 from kpiengine.passes.context import FEW_ROWS, Context, Lineage
-from kpiengine.passes.groups import ABSENT, groups_of
+from kpiengine.passes.groups import groups_of
 from kpiengine.passes.trees import conjuncts, taken_apart
 from kpiengine.plan.expressions import both_equal, column, not_null, renamed, with_filter
-from kpiengine.plan.steps import Aggregate, Link, Named, Plan, Scan, Select, Step
+from kpiengine.plan.steps import Aggregate, Link, Named, Plan, Scan, Select, Step, Union
 from kpiengine.records import dataclass
 
 KEY = "key"
@@ -168,7 +168,8 @@ def _rewritten(plan: Plan, firsts: _Firsts, lineage: Lineage) -> Plan:
     made[next(iter(firsts.keyed.values())).name].insert(0, _merged(firsts, merged))
     made[firsts.joined.name] = [firsts.joined, _entities(firsts, rows, merged)]
     scan = lineage.steps[firsts.joined.input]
-    if isinstance(scan, Scan) and any(step.name.endswith(ABSENT) for steps in made.values() for step in steps):
+    looked_for = any(isinstance(step, Union) for steps in made.values() for step in steps)
+    if isinstance(scan, Scan) and looked_for:
         made[scan.name] = [replace(scan, kept=False)]  # kept, all rows are read for a few groups that often are none
     return replace(plan, steps=tuple(s for step in plan.steps for s in made.get(step.name, [step])))
 

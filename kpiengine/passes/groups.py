@@ -20,7 +20,7 @@ from kpiengine.plan.steps import Aggregate, Link, Named, Scan, Select, Series, S
 
 MOST_DAYS = 10_000
 """Over more days than these, or where nothing is known of them, there may be more groups than rows."""
-DAY, ABSENT = "day", "_absent"
+DAY = "day"
 
 
 def groups_of(
@@ -115,7 +115,7 @@ def _absent(
     links = (Link(begun.name, begun.name, (later,), required=True), Link(known.name, known.name, same))
     unknown = is_null(column(known.measures[0].name, known.name))
     # Distinct as they are: said to be, they are found before rows are joined with them, which none may be.
-    absent = Select(lineage.unique(f"{rows.name}{ABSENT}"), periods.name, keys, links, (unknown,), distinct=True)
+    absent = Select(lineage.unique(f"{rows.name}_absent"), periods.name, keys, links, (unknown,), distinct=True)
     return [days, periods, begun, absent]
 
 
