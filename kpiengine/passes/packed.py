@@ -31,12 +31,12 @@ CHANGED = (
 
 
 def packed(plan: Plan, context: Context) -> Plan:
-    """Pairs of a day and the period in which the same value is seen next, from packed numbers."""
+    """Pairs of a day and the period in which the same value is seen again soon, from packed numbers."""
     lineage = Lineage(plan, context)
     steps = list(plan.steps)
-    for place, (seen, following, pairs) in enumerate(zip(steps, steps[1:], steps[2:], strict=False)):
-        if isinstance(seen, Select) and isinstance(following, Select) and isinstance(pairs, Aggregate):
-            found = _found(seen, following, pairs, lineage)
+    for place, (seen, following, again) in enumerate(zip(steps, steps[1:], steps[2:], strict=False)):
+        if isinstance(seen, Select) and isinstance(following, Select) and isinstance(again, Aggregate):
+            found = _found(seen, following, again, lineage)
             if found is not None:
                 steps[place : place + 3] = _Packed(found, lineage).steps()
     return replace(plan, steps=tuple(steps))
@@ -46,13 +46,13 @@ def packed(plan: Plan, context: Context) -> Plan:
 class _Found:
     """The three steps; in the first the value and the day, with the days that there may be and the bits of one.
 
-    `names`: keys of the pairs as what they are of `day` and `next_day`. `reach`: a next day that is so many days later
-    is not looked at.
+    `names`: keys of `again` as what they are of `day` and `next_day`. `reach`: a next day that is so many days later is
+    not looked at.
     """
 
     seen: Select
     following: Select
-    pairs: Aggregate
+    again: Aggregate
     value: exp.Expr
     day: exp.Expr
     names: dict[str, exp.Expr]
@@ -61,28 +61,28 @@ class _Found:
     reach: int
 
 
-def _found(seen: Select, following: Select, pairs: Aggregate, lineage: Lineage) -> _Found | None:
+def _found(seen: Select, following: Select, again: Aggregate, lineage: Lineage) -> _Found | None:
     """None where these are other steps, or packing does not pay or is not proven to fit."""
     windows = [c.expression for c in following.columns if isinstance(c.expression, exp.Window)]
-    if not windows or following.input != seen.name or pairs.input != following.name or seen.links:
+    if not windows or following.input != seen.name or again.input != following.name or seen.links:
         return None
     by, order = windows[0].args.get("partition_by") or [], windows[0].args.get("order")
     made = {c.name: c.expression for c in seen.columns}
     if not isinstance(windows[0].this, exp.Lead) or len(by) != 1 or order is None or len(order.expressions) != 1:
         return None
     value, day = made[by[0].name], made[order.expressions[0].this.name]
-    names = _of_days(following, pairs, made, day)
-    days, reach = _days(day, seen.input, lineage), _reach(pairs)
+    names = _of_days(following, again, made, day)
+    days, reach = _days(day, seen.input, lineage), _reach(again)
     if names is None or days is None or reach is None:
         return None
     bits = _bits(value, seen.input, (days[1] - days[0]).days + reach, lineage)
-    return None if bits is None else _Found(seen, following, pairs, value, day, names, days, bits, reach)
+    return None if bits is None else _Found(seen, following, again, value, day, names, days, bits, reach)
 
 
 def _of_days(
-    following: Select, pairs: Aggregate, made: Mapping[str, exp.Expr], day: exp.Expr
+    following: Select, again: Aggregate, made: Mapping[str, exp.Expr], day: exp.Expr
 ) -> dict[str, exp.Expr] | None:
-    """The keys of the pairs over `day` and `next_day`; None where one is of something else."""
+    """The keys of `again` over `day` and `next_day`; None where one is of something else."""
     columns: dict[exp.Expr, exp.Expr] = {}
     for each in following.columns:
         later = isinstance(each.expression, exp.Window)
@@ -90,16 +90,15 @@ def _of_days(
         said = over(made[name], {day: column("next_day" if later else "day")})
         if said is not None:
             columns[column(each.name)] = said
-    found = {key.name: over(key.expression, columns) for key in pairs.keys}
+    found = {key.name: over(key.expression, columns) for key in again.keys}
     return {n: tree for n, tree in found.items() if tree is not None} if all(found.values()) else None
 
 
-def _reach(pairs: Aggregate) -> int | None:
-    """After how many days a next one does not count any more, as a key of the pairs says."""
-    for key in pairs.keys:
-        for soon in key.expression.find_all(exp.LT):
-            if isinstance(soon.expression, exp.Add) and soon.expression.expression.is_int:
-                return int(soon.expression.expression.to_py())
+def _reach(again: Aggregate) -> int | None:
+    """After how many days a next one does not count any more, as the condition of `again` says."""
+    for soon in again.filters:
+        if isinstance(soon, exp.LT) and isinstance(soon.expression, exp.Add) and soon.expression.expression.is_int:
+            return int(soon.expression.expression.to_py())
     return None
 
 
@@ -125,7 +124,6 @@ class _Packed:
         self.lineage = lineage
         self.mask = exp.Literal.number(2**found.bits - 1)
         self.reach = exp.Literal.number(found.reach)
-        self.width = exp.Literal.number(found.reach + 1)
 
     def steps(self) -> list[Step]:
         """The packed numbers, each with the next, then pairs of days, then what is asked of these."""
@@ -133,10 +131,11 @@ class _Packed:
         seen = replace(found.seen, columns=(Named("packed", self._packed()),), sorted_by=("packed",))
         lead = exp.Window(this=exp.Lead(this=column("packed")))
         following = replace(found.following, columns=(Named("packed", column("packed")), Named("next_packed", lead)))
-        name = self.lineage.unique(f"{found.pairs.name}_of_days")
-        times = Named(found.pairs.measures[0].name, found.pairs.measures[0].expression.copy())
-        days = Aggregate(name, following.name, (Named("packed_days", self._both_days()),), (times,))
-        return [seen, following, days, self._pairs(name)]
+        name = self.lineage.unique(f"{found.again.name}_by_days")
+        times = Named(found.again.measures[0].name, found.again.measures[0].expression.copy())
+        both = Named("packed_days", self._both_days())
+        days = Aggregate(name, following.name, (both,), (times,), (self._soon(),))
+        return [seen, following, days, self._again(name)]
 
     def _packed(self) -> exp.Expr:
         """The value above the number of the day; that is the mask where the day is none that there may be.
@@ -153,41 +152,51 @@ class _Packed:
         return expression("value * width + day", value=value, width=exp.Literal.number(2**self.found.bits), day=day)
 
     def _number(self) -> exp.Expr:
-        first = exp.cast(exp.Literal.string(self.found.days[0].isoformat()), "DATE")
-        return exp.paren(expression("day - first", day=self.found.day, first=first), copy=False)
+        return exp.paren(expression("day - first", day=self.found.day, first=self._first()), copy=False)
 
-    def _both_days(self) -> exp.Expr:
-        """The number of the day, and after how many days the value is seen next, in one number: one key is grouped
-        faster than two. `reach` is for a next day that is too late, or another value's.
+    def _soon(self) -> exp.Expr:
+        """That the next row is the same value's, and soon after; or that the day is none that there may be, which is
+        raised later.
 
         A day's number has room for the reach beyond the last day, and one more: the next value's lie farther away, and
         no day's is the mask.
         """
         return expression(
-            "(packed & mask) * width + least(coalesce(following - packed, reach), reach)",
-            packed=column("packed"), following=column("next_packed"), mask=self.mask, width=self.width,
-            reach=self.reach,
+            "(following - packed < reach OR (packed & mask) = mask)",
+            packed=column("packed"), following=column("next_packed"), mask=self.mask, reach=self.reach,
         )  # fmt: skip
 
-    def _pairs(self, days: str) -> Aggregate:
+    def _both_days(self) -> exp.Expr:
+        """The number of the day, and after how many days the value is seen next, in one number: one key is grouped
+        faster than two. 0 days where there is none: after the mask, whose error is raised before it counts."""
+        return expression(
+            "(packed & mask) * reach + coalesce(following - packed, 0)",
+            packed=column("packed"), following=column("next_packed"), mask=self.mask, reach=self.reach,
+        )  # fmt: skip
+
+    def _again(self, days: str) -> Aggregate:
         found = self.found
         of: dict[exp.Expr, exp.Expr] = {column("day"): self._day(), column("next_day"): self._next_day()}
         keys = [Named(name, over(tree, of) or tree) for name, tree in found.names.items()]
-        measure = found.pairs.measures[0]
+        measure = found.again.measures[0]
         total = exp.cast(exp.Sum(this=column(measure.name)), "BIGINT")
-        return replace(found.pairs, input=days, keys=tuple(keys), measures=(Named(measure.name, total),))
+        return replace(found.again, input=days, keys=tuple(keys), measures=(Named(measure.name, total),), filters=())
 
     def _day(self) -> exp.Expr:
         """The day of both. Raises the engine's error for one that there may not be."""
-        first = exp.cast(exp.Literal.string(self.found.days[0].isoformat()), "DATE")
-        number = expression("CAST(both // width AS INT)", both=column("packed_days"), width=self.width)
+        number = self._of_both("//")
         wrong = exp.Anonymous(this="error", expressions=[exp.Literal.string(CHANGED)])
-        off = exp.EQ(this=number, expression=self.mask.copy())
-        return exp.Case(ifs=[exp.If(this=off, true=wrong)], default=exp.Add(this=first, expression=number.copy()))
+        off = exp.GTE(this=number, expression=self.mask.copy())
+        return exp.Case(
+            ifs=[exp.If(this=off, true=wrong)], default=exp.Add(this=self._first(), expression=number.copy())
+        )
 
     def _next_day(self) -> exp.Expr:
-        """The day on which the value is seen next; NULL where that is too late."""
-        later = expression("CAST(both % width AS INT)", both=column("packed_days"), width=self.width)
-        soon = exp.LT(this=later, expression=self.reach.copy())
-        day = exp.Add(this=exp.paren(self._day(), copy=False), expression=later.copy())
-        return exp.Case(ifs=[exp.If(this=soon, true=day)])
+        """The day on which the value is seen next."""
+        return exp.Add(this=exp.paren(self._day(), copy=False), expression=self._of_both("%"))
+
+    def _of_both(self, operator: str) -> exp.Expr:
+        return expression(f"CAST(both {operator} reach AS INT)", both=column("packed_days"), reach=self.reach)
+
+    def _first(self) -> exp.Expr:
+        return exp.cast(exp.Literal.string(self.found.days[0].isoformat()), "DATE")

@@ -14,13 +14,16 @@ from sqlglot import exp
 
 from kpiengine.calendar import plus_days
 from kpiengine.plan.calls import BoundCall
-from kpiengine.plan.expressions import all_of, both_equal, column, is_null, not_null, whole_number
+from kpiengine.plan.expressions import all_of, both_equal, column, is_null, not_null, whole_number, with_filter
 from kpiengine.plan.facts import Fact
 from kpiengine.plan.relations import Around, Relation
 from kpiengine.plan.steps import Aggregate, Link, Named, Select, Step, Union
 from kpiengine.records import dataclass
 
-ENDINGS = ("_seen", "_next", "_pairs", "_days", "_gone", "_left", "_moves", "_changes", "_groups")
+ENDINGS = (
+    "_firsts", "_entered", "_entered_left", "_seen", "_next", "_again", "_again_left", "_days", "_gone", "_moves",
+    "_changes", "_groups",
+)  # fmt: skip
 """What names of steps on the way to a count have behind the count's."""
 
 
@@ -68,47 +71,101 @@ def around_distinct(
     """The steps of one distinct count over the days around each period, at `keys`."""
     counted = distinct_of(call)
     assert counted is not None and fact.day is not None
-    value, own = counted
-    others = [k for k in keys if k != around.period]
-    period = around.period
     names = _Names.beside(keys)
-    grouped = tuple(Named(k, keys[k]) for k in others)
-    seen = Select(
-        f"{name}_seen", fact.rows.step,
-        (*grouped, Named(names.value, value), Named(names.seen_on, fact.day), Named(period, keys[period])),
-        filters=(*fact.where, *call.filters, *own, not_null(value.copy()), not_null(fact.day.copy())),
+    rows = _Counted(fact, keys, call, *counted)
+    others = [k for k in keys if k != around.period]
+    steps = _first_seen(name, rows, others, around, names)
+    if around.reach is not None:
+        steps = _seen_on_days(name, rows, others, around, around.reach, names)
+    changes = Aggregate(
+        f"{name}_changes", steps[-1].name, _columns((*others, around.period)),
+        (Named(names.change, whole_number(exp.Sum(this=column(names.change)))),),
     )  # fmt: skip
-    kept = tuple(Named(k, column(k)) for k in (*others, names.seen_on, period))
-    then: exp.Expr = column(names.next_period)
-    coming = [Named(names.next_period, _next(period, others, names))]
-    if around.reach is not None:  # what comes after the last window's end is as good as nothing, and makes no pair
-        coming.append(Named(names.next_seen, _next(names.seen_on, others, names)))
-        soon = exp.LT(this=column(names.next_seen), expression=plus_days(column(names.seen_on), around.reach))
-        then = exp.Case(ifs=[exp.If(this=soon, true=then)])
-    following = Select(f"{name}_next", seen.name, (*kept, *coming))
-    # A value seen twice on a day leaves when it enters, once. From here on there are as many rows as pairs of days.
-    pairs = Aggregate(
-        f"{name}_pairs", following.name, (*kept, Named(names.next_period, then)),
-        (Named(names.times, exp.Count(this=exp.Star())),),
-    )  # fmt: skip
-    steps: list[Step] = [seen, following, pairs]
-    left: exp.Expr = column(names.next_period, pairs.name)
-    links: tuple[Link, ...] = ()
-    if around.first is not None:
-        ends = _ends(name, around, pairs.name, names)
-        steps += ends
-        links = (Link(ends[-1].name, ends[-1].name, (_same(names.seen_on, pairs.name, ends[-1].name),)),)
-        left = _earlier(left, column(names.gone, ends[-1].name))
-    leaving = Select(
-        f"{name}_left", pairs.name,
-        (*(Named(k, column(k, pairs.name)) for k in others), Named(names.enters, column(period, pairs.name)),
-         Named(names.leaves, left), Named(names.times, column(names.times, pairs.name))), links,
-    )  # fmt: skip
-    steps.append(leaving)
-    changes = _changes(name, leaving.name, others, period, names)
-    steps += changes
-    steps += _counts(name, changes[-1].name, others, around, measure, names)
+    steps += [changes, *_counts(name, changes.name, others, around, measure, names)]
     return steps, Relation(name, tuple(keys), {number: measure})
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The rows whose values are counted. `own` are the count's own conditions."""
+
+    fact: Fact
+    keys: dict[str, exp.Expr]
+    call: BoundCall
+    value: exp.Expr
+    own: tuple[exp.Expr, ...]
+
+    @property
+    def step(self) -> str:
+        return self.fact.rows.step
+
+    @property
+    def day(self) -> exp.Expr:
+        assert self.fact.day is not None
+        return self.fact.day
+
+    @property
+    def filters(self) -> tuple[exp.Expr, ...]:
+        """Those that the groups' own step has, too: rows are read once for both."""
+        return (*self.fact.where, *self.call.filters)
+
+    @property
+    def present(self) -> tuple[exp.Expr, ...]:
+        """The filters, and that there are a value and a day to count."""
+        return (*self.filters, *self.own, not_null(self.value.copy()), not_null(self.day.copy()))
+
+    def named(self, names: Iterable[str]) -> tuple[Named, ...]:
+        return tuple(Named(k, self.keys[k]) for k in names)
+
+
+def _columns(names: Iterable[str]) -> tuple[Named, ...]:
+    return tuple(Named(name, column(name)) for name in names)
+
+
+def _first_seen(name: str, rows: _Counted, others: list[str], around: Around, names: _Names) -> list[Step]:
+    """Windows that start at the beginning: a value enters once, and stays."""
+    period = around.period
+    firsts = Aggregate(
+        f"{name}_firsts", rows.step, (*rows.named(others), Named(names.value, rows.value)),
+        (Named(period, exp.Min(this=rows.keys[period])),), rows.present,
+    )  # fmt: skip
+    change = Named(names.change, exp.Count(this=exp.Star()))
+    return [firsts, Aggregate(f"{name}_moves", firsts.name, _columns((*others, period)), (change,))]
+
+
+def _seen_on_days(
+    name: str, rows: _Counted, others: list[str], around: Around, reach: int, names: _Names
+) -> list[Step]:
+    """Windows that move on: a value enters with each row and leaves when no window holds the row's day any more; where
+    it is seen again before that, it leaves in the period of the next row.
+
+    Only the second needs rows in order, and there are few of those: a group for each day and day soon after it.
+    """
+    period, seen_on = around.period, names.seen_on
+    count = with_filter(exp.Count(this=rows.value.copy()), list(rows.own))
+    entered = Aggregate(
+        f"{name}_entered", rows.step, (*rows.named(others), Named(seen_on, rows.day), *rows.named((period,))),
+        (Named(names.times, count),), rows.filters,
+    )  # fmt: skip
+    seen = Select(
+        f"{name}_seen", rows.step,
+        (*rows.named(others), Named(names.value, rows.value), Named(seen_on, rows.day), *rows.named((period,))),
+        filters=rows.present,
+    )  # fmt: skip
+    coming = ((names.next_period, period), (names.next_seen, seen_on))
+    kept = (*others, seen_on)
+    following = Select(
+        f"{name}_next", seen.name,
+        (*_columns(kept), *(Named(told, _next(moment, others, names)) for told, moment in coming)),
+    )  # fmt: skip
+    soon = exp.LT(this=column(names.next_seen), expression=plus_days(column(seen_on), reach))
+    again = Aggregate(
+        f"{name}_again", following.name, _columns((*kept, names.next_period)),
+        (Named(names.times, exp.Count(this=exp.Star())),), (soon,),
+    )  # fmt: skip
+    ends = _ends(name, around, entered.name, names)
+    moves = _moves(name, entered.name, again.name, ends[-1].name, others, period, names)
+    return [entered, seen, following, again, *ends, *moves]
 
 
 def _next(moment: str, others: list[str], names: _Names) -> exp.Expr:
@@ -146,16 +203,29 @@ def _no_later(one: exp.Expr, other: exp.Expr) -> exp.Expr:
     return exp.or_(is_null(other.copy()), exp.LTE(this=one.copy(), expression=other.copy()), copy=False)
 
 
-def _changes(name: str, leaving: str, others: list[str], period: str, names: _Names) -> list[Step]:
-    def arm(moment: str, change: exp.Expr) -> Select:
-        columns = (*(Named(k, column(k)) for k in others), Named(period, column(moment)), Named(names.change, change))
-        return Select("", leaving, columns, filters=(not_null(column(moment)),))
+def _moves(name: str, entered: str, again: str, gone: str, others: list[str], period: str, names: _Names) -> list[Step]:
+    """By period and group, how many enter and how many leave."""
 
-    times = column(names.times)
-    both = Union(f"{name}_moves", (arm(names.enters, times), arm(names.leaves, exp.Neg(this=times.copy()))))
-    keys = tuple(Named(k, column(k)) for k in (*others, period))
-    total = whole_number(exp.Sum(this=column(names.change)))
-    return [both, Aggregate(f"{name}_changes", both.name, keys, (Named(names.change, total),))]
+    def left(step: str, *columns: Named) -> Select:
+        """The step's rows with the period in which no window holds their day any more."""
+        link = Link(gone, gone, (_same(names.seen_on, step, gone),))
+        own = (*(Named(k, column(k, step)) for k in others), Named(names.times, column(names.times, step)))
+        return Select(f"{step}_left", step, (*own, Named(names.gone, column(names.gone, gone)), *columns), (link,))
+
+    def arm(step: Select, moment: str, leaves: bool) -> Select:
+        times = column(names.times)
+        change = exp.Neg(this=times) if leaves else times
+        columns = (*_columns(others), Named(period, column(moment)), Named(names.change, change))
+        return Select("", step.name, columns, filters=(not_null(column(moment)),))
+
+    once = left(entered, Named(names.enters, column(period, entered)))
+    sooner = _earlier(column(names.next_period, again), column(names.gone, gone))
+    twice = left(again, Named(names.leaves, sooner))
+    arms = (
+        arm(once, names.enters, False), arm(once, names.gone, True),
+        arm(twice, names.gone, False), arm(twice, names.leaves, True),
+    )  # fmt: skip
+    return [once, twice, Union(f"{name}_moves", arms)]
 
 
 def _counts(name: str, changes: str, others: list[str], around: Around, measure: str, names: _Names) -> list[Step]:

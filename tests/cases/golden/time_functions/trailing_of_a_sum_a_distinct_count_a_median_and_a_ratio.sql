@@ -49,6 +49,15 @@ WITH orders_rows AS (
     AND orders_rows.ordered_at <= months.last_day
   GROUP BY
     1
+), orders_buyers_count_trailing_2_month_by_month_entered AS (
+  SELECT
+    ordered_at AS seen_on,
+    CAST(DATE_TRUNC('MONTH', ordered_at) AS DATE) AS month,
+    COUNT(customer_id) AS times
+  FROM orders_rows
+  GROUP BY
+    1,
+    2
 ), orders_buyers_count_trailing_2_month_by_month_seen AS (
   SELECT
     customer_id AS value,
@@ -60,25 +69,24 @@ WITH orders_rows AS (
 ), orders_buyers_count_trailing_2_month_by_month_next AS (
   SELECT
     seen_on,
-    month,
     LEAD(month) OVER (PARTITION BY value ORDER BY seen_on) AS next_period,
     LEAD(seen_on) OVER (PARTITION BY value ORDER BY seen_on) AS next_seen
   FROM orders_buyers_count_trailing_2_month_by_month_seen
-), orders_buyers_count_trailing_2_month_by_month_pairs AS (
+), orders_buyers_count_trailing_2_month_by_month_again AS (
   SELECT
     seen_on,
-    month,
-    CASE WHEN next_seen < seen_on + 106 THEN next_period END AS next_period,
+    next_period,
     COUNT(*) AS times
   FROM orders_buyers_count_trailing_2_month_by_month_next
+  WHERE
+    next_seen < seen_on + 106
   GROUP BY
     1,
-    2,
-    3
+    2
 ), orders_buyers_count_trailing_2_month_by_month_days AS (
   SELECT DISTINCT
     seen_on
-  FROM orders_buyers_count_trailing_2_month_by_month_pairs
+  FROM orders_buyers_count_trailing_2_month_by_month_entered
 ), orders_buyers_count_trailing_2_month_by_month_gone AS (
   SELECT
     orders_buyers_count_trailing_2_month_by_month_days.seen_on,
@@ -88,34 +96,56 @@ WITH orders_rows AS (
     ON months.trailing_2_month_start > orders_buyers_count_trailing_2_month_by_month_days.seen_on
   GROUP BY
     1
-), orders_buyers_count_trailing_2_month_by_month_left AS (
+), orders_buyers_count_trailing_2_month_by_month_entered_left AS (
   SELECT
-    orders_buyers_count_trailing_2_month_by_month_pairs.month AS enters,
+    orders_buyers_count_trailing_2_month_by_month_entered.times,
+    orders_buyers_count_trailing_2_month_by_month_gone.gone,
+    orders_buyers_count_trailing_2_month_by_month_entered.month AS enters
+  FROM orders_buyers_count_trailing_2_month_by_month_entered
+  LEFT JOIN orders_buyers_count_trailing_2_month_by_month_gone
+    ON orders_buyers_count_trailing_2_month_by_month_entered.seen_on = orders_buyers_count_trailing_2_month_by_month_gone.seen_on
+), orders_buyers_count_trailing_2_month_by_month_again_left AS (
+  SELECT
+    orders_buyers_count_trailing_2_month_by_month_again.times,
+    orders_buyers_count_trailing_2_month_by_month_gone.gone,
     CASE
-      WHEN NOT orders_buyers_count_trailing_2_month_by_month_pairs.next_period IS NULL
+      WHEN NOT orders_buyers_count_trailing_2_month_by_month_again.next_period IS NULL
       AND (
         orders_buyers_count_trailing_2_month_by_month_gone.gone IS NULL
-        OR orders_buyers_count_trailing_2_month_by_month_pairs.next_period <= orders_buyers_count_trailing_2_month_by_month_gone.gone
+        OR orders_buyers_count_trailing_2_month_by_month_again.next_period <= orders_buyers_count_trailing_2_month_by_month_gone.gone
       )
-      THEN orders_buyers_count_trailing_2_month_by_month_pairs.next_period
+      THEN orders_buyers_count_trailing_2_month_by_month_again.next_period
       ELSE orders_buyers_count_trailing_2_month_by_month_gone.gone
-    END AS leaves,
-    orders_buyers_count_trailing_2_month_by_month_pairs.times
-  FROM orders_buyers_count_trailing_2_month_by_month_pairs
+    END AS leaves
+  FROM orders_buyers_count_trailing_2_month_by_month_again
   LEFT JOIN orders_buyers_count_trailing_2_month_by_month_gone
-    ON orders_buyers_count_trailing_2_month_by_month_pairs.seen_on = orders_buyers_count_trailing_2_month_by_month_gone.seen_on
+    ON orders_buyers_count_trailing_2_month_by_month_again.seen_on = orders_buyers_count_trailing_2_month_by_month_gone.seen_on
 ), orders_buyers_count_trailing_2_month_by_month_moves AS (
   SELECT
     enters AS month,
     times AS change
-  FROM orders_buyers_count_trailing_2_month_by_month_left
+  FROM orders_buyers_count_trailing_2_month_by_month_entered_left
   WHERE
     NOT enters IS NULL
   UNION ALL
   SELECT
+    gone AS month,
+    -times AS change
+  FROM orders_buyers_count_trailing_2_month_by_month_entered_left
+  WHERE
+    NOT gone IS NULL
+  UNION ALL
+  SELECT
+    gone AS month,
+    times AS change
+  FROM orders_buyers_count_trailing_2_month_by_month_again_left
+  WHERE
+    NOT gone IS NULL
+  UNION ALL
+  SELECT
     leaves AS month,
     -times AS change
-  FROM orders_buyers_count_trailing_2_month_by_month_left
+  FROM orders_buyers_count_trailing_2_month_by_month_again_left
   WHERE
     NOT leaves IS NULL
 ), orders_buyers_count_trailing_2_month_by_month_changes AS (
