@@ -165,12 +165,12 @@ def whole_steps(work: Work) -> Steps:
 
 def spending_steps(work: Work) -> Steps:
     """The steps up to `grid` and `spent`: what the customers of a cohort spent in a period."""
-    firsts = work.select("SELECT customer, MIN(day) AS first_day, MAX(day) AS last_day FROM dated GROUP BY customer")
+    firsts = work.select("SELECT customer, MIN(day) AS first_day FROM dated GROUP BY customer")
     members = work.select("SELECT customer, number AS first_number FROM firsts JOIN numbers ON first_day = numbers.day")
     return {
         "dated": dated(work),
         "firsts": firsts,
-        "span": work.select("SELECT MIN(first_day) AS low, MAX(last_day) AS high FROM firsts"),
+        "span": work.select("SELECT MIN(day) AS low, MAX(day) AS high FROM dated"),
         **numbered_days(work),
         **_groups(work),
         "members": with_group(work, members),
