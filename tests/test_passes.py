@@ -395,6 +395,27 @@ def test_bits_of_a_time_that_a_footer_denies_are_an_error(tmp_path, monkeypatch,
             result.arrow()
 
 
+@pytest.mark.parametrize("lost", ["customer_id", "at"])
+def test_a_value_that_a_footer_has_and_a_row_has_not_is_an_error(tmp_path, monkeypatch, lost):
+    """Groups of rows without a time or an entity are not looked for where the file says that there are none."""
+    monkeypatch.setenv("KPI_PASSES", "always entities prune")
+    spec = "sources: {t: {from: t.parquet, time: at}}\nmetrics:\n"
+    (tmp_path / "kpi.yaml").write_text(f'{spec}  new: {{source: t, formula: "{METRICS["new"]}"}}\n', encoding="utf-8")
+    row = dict(zip(SCHEMA.names, (1, "paid", None, None, None, at("2026-01-31"), None), strict=True))
+
+    def write(*rows: dict[str, Any]) -> None:
+        pa.parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), tmp_path / "t.parquet")
+
+    write(row)
+    with kpiengine.open(tmp_path) as project:
+        assert project.query("new", by="month").arrow().num_rows == 1
+        result = project.query("new", by="month")
+        write(row, {**row, lost: None})
+        with pytest.raises(DataError, match="a value is missing that its Parquet file says is there"):
+            result.arrow()
+        assert project.query("new", by="month").arrow().num_rows == (2 if lost == "at" else 1)
+
+
 # -- packed
 
 

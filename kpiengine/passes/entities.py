@@ -163,6 +163,10 @@ def _rewritten(plan: Plan, firsts: _Firsts, lineage: Lineage) -> Plan:
                 made[step.name] = new
     if not made:
         return plan
+    for step in plan.steps:
+        told = made.get(step.input, [None])[0] if isinstance(step, Aggregate) else None
+        if isinstance(step, Aggregate) and isinstance(told, Select) and not step.links and told.input == rows:
+            made[step.name] = [_collapsed(step, told)]
     merged = lineage.unique(f"{source}_by_{firsts.key.name}".lower())
     made |= _projections(firsts, merged)
     made[next(iter(firsts.keyed.values())).name].insert(0, _merged(firsts, merged))
@@ -236,6 +240,20 @@ def _inner_level(step: Aggregate, firsts: _Firsts, rows: str) -> list[Step] | No
         return None
     columns = (*step.keys, *(Named(m.name, v.copy()) for m, v in zip(step.measures, values, strict=True)))
     return [Select(step.name, rows, columns, filters=(*firsts.known, *conditions))]
+
+
+def _collapsed(step: Aggregate, inner: Select) -> Aggregate:
+    """An aggregate of the rows of `inner`, a choice of an entity's columns, over the entities themselves: what is asked
+    of the same groups is then taken in one pass."""
+    columns = {c.name: c.expression for c in inner.columns}
+
+    def of_entity(tree: exp.Expr) -> exp.Expr:
+        return renamed(tree, lambda c: columns[c.name].copy())
+
+    keys = tuple(Named(k.name, of_entity(k.expression)) for k in step.keys)
+    measures = tuple(Named(m.name, of_entity(m.expression)) for m in step.measures)
+    filters = (*inner.filters, *(of_entity(f) for f in step.filters))
+    return replace(step, input=inner.input, keys=keys, measures=measures, filters=filters)
 
 
 def _at_first(filters: Iterable[exp.Expr], firsts: _Firsts) -> bool:

@@ -21,6 +21,10 @@ from kpiengine.plan.steps import Aggregate, Link, Named, Scan, Select, Series, S
 MOST_DAYS = 10_000
 """Over more days than these, or where nothing is known of them, there may be more groups than rows."""
 DAY = "day"
+CHANGED = (
+    "a value is missing that its Parquet file says is there: the file has changed meanwhile (ask again), or was "
+    "written with wrong statistics (KPI_PASSES=-entities does without them)"
+)
 
 
 def groups_of(
@@ -47,12 +51,24 @@ def groups_of(
             return None
         steps = [*span, *_absent(rows, known, timed[0], (time, day), span[-1].name, lineage)]
     seen = [_seen(rows, steps[-1].name)] if steps else []
-    nobody = [
-        Select(rows.name, rows.input, rows.keys, filters=(*rows.filters, is_null(c.copy())), distinct=True)
-        for c in (time, key)
-    ]
+    nobody = [_without(rows, c, source, lineage) for c in (time, key)]
     told = Select(known.name, known.name, tuple(Named(k.name, column(k.name)) for k in rows.keys))
     return [*steps, Union(rows.name, (told, *seen, *nobody), distinct=True)]
+
+
+def _without(rows: Aggregate, one: exp.Column, joined: Select, lineage: Lineage) -> Select:
+    """The groups of rows without a value of a column.
+
+    Where it is proven that there are none, nothing is joined with them: DuckDB makes a table of what is joined before
+    it sees that. A row raises the engine's error then.
+    """
+    bounds = lineage.bounds(rows.input, one.name)
+    if bounds is None or bounds.nulls:
+        return Select(rows.name, rows.input, rows.keys, filters=(*rows.filters, is_null(one.copy())), distinct=True)
+    own = next(c.expression for c in joined.columns if c.name == one.name)
+    wrong = exp.Anonymous(this="error", expressions=[exp.Literal.string(CHANGED)])
+    keys = tuple(Named(k.name, exp.null() if place else wrong) for place, k in enumerate(rows.keys))
+    return Select(rows.name, joined.input, keys, filters=(is_null(column(own.name)),), distinct=True)
 
 
 def _of_time(rows: Aggregate, time: exp.Column) -> list[exp.Expr]:
