@@ -168,6 +168,11 @@ def tree_stamp(place: Path) -> str:
     return key_of([[name, info.st_size, info.st_mtime_ns] for name, info in sorted(_sources_of(str(place)))])
 
 
+def was_changed(place: Path, since: int) -> bool:
+    """Whether any file of Python or YAML in a folder was written, or put there, at a time (nanoseconds) or after it."""
+    return any(max(info.st_mtime_ns, info.st_ctime_ns) >= since for _, info in _sources_of(str(place)))
+
+
 def _sources_of(place: str) -> Iterator[tuple[str, os.stat_result]]:
     try:
         entries = list(os.scandir(place))

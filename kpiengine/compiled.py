@@ -2,7 +2,7 @@
 
 Looked for before anything of the engine is loaded, so that a query that was asked before costs what DuckDB costs. It is
 found by its options, the content of the project's YAML, the environment that the project names, and what is installed;
-it is believed where its files, patterns and plugins, and the day, are as they were.
+it is believed where its files, patterns and plugins, and the day, are as they were. An export is kept like a query.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class CompiledQuery:
     `before` are statements that make the session (settings, attached files). `files` are the identities of all files
     that it reads; `patterns` what each pattern of a source matched; `code` folders of plugins with their stamps;
     `today` a time zone and the day there, where the question has a date that moves. `rows` is how many it gave.
+    `definitions` are the hashes of its metrics' definitions, which an export's footer tells.
     """
 
     statement: str
@@ -53,6 +55,7 @@ class CompiledQuery:
     code: tuple[tuple[str, str], ...] = ()
     today: tuple[str, str] | None = None
     rows: int = 0
+    definitions: tuple[tuple[str, str], ...] = ()
 
     def holds(self) -> bool:
         """Whether everything it stands on is as it was."""
@@ -67,12 +70,20 @@ class CompiledQuery:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question with all that its compilation depends on, beside data, as it was at `since` (nanoseconds)."""
+    """A question with all that its compilation depends on, beside data, as it was at `since` (nanoseconds).
+
+    `project` is a hash of what any question to this project depends on.
+    """
 
     root: Path
     options: Mapping[str, Any]
-    key: str
+    project: str
     since: int
+
+    @property
+    def key(self) -> str:
+        """What the answer is kept under."""
+        return key_of(self.options, self.project)
 
     @classmethod
     def of(cls, start: Path, options: Mapping[str, Any]) -> Asked | None:
@@ -81,14 +92,18 @@ class Asked:
         if root is None or cache().folder is None:
             return None
         try:
-            return cls(root, options, _key(root, options), since)
+            return cls(root, options, _hash_of(root), since)
         except OSError:  # a file that cannot be read: compiling tells which
             return None
+
+    def further(self, options: Mapping[str, Any]) -> Asked:
+        """Another question to the project as it was then."""
+        return replace(self, options=options)
 
     def is_current(self) -> bool:
         """Whether the project and the installation are still what they were."""
         try:
-            return _key(self.root, self.options) == self.key
+            return _hash_of(self.root) == self.project
         except OSError:
             return False
 
@@ -132,6 +147,7 @@ def _read(kept: Mapping[str, Any]) -> CompiledQuery:
         tuple((place, stamp) for place, stamp in kept["code"]),
         None if kept["today"] is None else (kept["today"][0], kept["today"][1]),
         kept["rows"],
+        tuple((name, told) for name, told in kept["definitions"]),
     )
 
 
@@ -143,12 +159,11 @@ def _project(start: Path) -> Path | None:
     return next((place for place in (folder, *folder.parents) if (place / _PROJECT_FILE).is_file()), None)
 
 
-def _key(root: Path, options: Mapping[str, Any]) -> str:
+def _hash_of(root: Path) -> str:
     texts = [(path, Path(path).read_bytes()) for path in _yaml_files(root)]
     names = sorted({name.decode() for _, text in texts for name in _VARIABLE.findall(text)})
     settings = sorted(name for name in os.environ if name.startswith(_SETTINGS) and name != _OWN_SETTING)
     return key_of(
-        options,
         [[path, hashlib.sha256(text).hexdigest()] for path, text in texts],
         [[name, os.environ.get(name)] for name in (*names, *settings)],
         [sys.version, *_installed()],

@@ -158,6 +158,14 @@ class DuckSession:
             self._set_up(_attach(name, path))
         self._attached[name] = path
 
+    def set_up_as(self, setup: Sequence[str]) -> None:
+        """Attaches what another session of the same settings has attached. `setup` is its own."""
+        with self._one_at_a_time, engine_errors():
+            for text in setup:
+                if text not in self.setup:
+                    self._connection.execute(text)
+                    self.setup.append(text)
+
     def preamble(self, query: exp.Query) -> str:
         """What has to run before a query in another DuckDB, line by line: its databases attached.
 
@@ -276,15 +284,19 @@ class DuckSession:
 
         return [(str(name), str(kind)) for name, kind, *_ in found.description], fetch
 
-    def rows(self, statement: str, what: str = "", given: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """The rows of a statement as tuples. `what` is told before what goes wrong, `given` are tables and streams."""
+    def rows(
+        self, statement: str, what: str = "", given: Mapping[str, Any] | None = None,
+        values: Mapping[str, str] | None = None,
+    ) -> list[tuple[Any, ...]]:  # fmt: skip
+        """The rows of a statement as tuples. `what` is told before what goes wrong, `given` are tables and streams,
+        `values` those of its parameters."""
         cursor = self.cursor()
         self._running.add(cursor)
         try:
             for name, value in (given or {}).items():
                 cursor.register(name, value)
             with engine_errors(what):
-                return cursor.execute(statement).fetchall()
+                return cursor.execute(statement, values).fetchall()
         finally:
             self._running.discard(cursor)
             cursor.close()

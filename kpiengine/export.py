@@ -36,6 +36,9 @@ FOOTER = b"kpiengine"
 """The key in a Parquet footer that tells an export's file from all others."""
 
 
+_TARGET = "target"
+
+
 @dataclass(frozen=True)
 class Exported:
     """What an export wrote: where, how many rows and files, how many bytes, in how many seconds."""
@@ -57,7 +60,7 @@ def _not_written(target: Path) -> bool:
 
 def write_parquet(
     session: DuckSession,
-    rows: exp.Query | Rows,
+    rows: str | Rows,
     path: Path,
     *,
     partition_by: Sequence[str],
@@ -66,10 +69,10 @@ def write_parquet(
 ) -> tuple[int, int, int]:
     """Writes rows to `path`: one file where it ends in `.parquet`, else a folder of files.
 
-    `rows` is a query that DuckDB runs, or what opens a stream of them. `written` may write them in DuckDB's place, to
-    the file or into the empty folder that it is given, and says whether it did. `footer` stands in every file's
-    key-value metadata, or in the folder's manifest where `written` could not put it there. Gives rows, files and
-    bytes. Raises DataError or EngineError.
+    `rows` is the text of a `copy_statement` with this footer's keys, or what opens a stream of them. `written` may
+    write them in DuckDB's place, to the file or into the empty folder that it is given, and says whether it did.
+    `footer` stands in every file's key-value metadata, or in the folder's manifest where `written` could not put it
+    there. Gives rows, files and bytes. Raises DataError or EngineError.
     """
     single = path.suffix == ".parquet"
     if single and partition_by:
@@ -94,18 +97,18 @@ def _write_manifest(folder: Path, files: Iterable[Path], footer: Mapping[str, st
 
 
 def _copied(
-    session: DuckSession, rows: exp.Query | Rows, target: Path, partition_by: Sequence[str],
+    session: DuckSession, rows: str | Rows, target: Path, partition_by: Sequence[str],
     footer: Mapping[str, str], what: str,
 ) -> int:  # fmt: skip
     """Writes by DuckDB's COPY; gives the number of rows."""
-    if isinstance(rows, exp.Query):
-        statement = copy_statement(rows, target, partition_by, footer)
-        return int(session.rows(statement.sql("duckdb"), what)[0][0])
-    statement = copy_statement(exp.select("*").from_("streamed_rows"), target, partition_by, footer)
+    values = {_TARGET: str(target), **footer}
+    if isinstance(rows, str):
+        return int(session.rows(rows, what, values=values)[0][0])
+    statement = copy_statement(exp.select("*").from_("streamed_rows"), partition_by, footer).sql("duckdb")
     raised: list[BaseException] = []
     try:
         stream = _watched(rows(), raised)
-        return int(session.rows(statement.sql("duckdb"), what, {"streamed_rows": stream})[0][0])
+        return int(session.rows(statement, what, {"streamed_rows": stream}, values)[0][0])
     except BaseException as error:
         if raised:  # DuckDB knows of it no more than its text
             raise raised[0] from error
@@ -137,11 +140,12 @@ def rows_below(folder: Path) -> int:
     return _rows_in(folder.rglob("*.parquet"))
 
 
-def copy_statement(query: exp.Query, target: Path, partition_by: Sequence[str], footer: Mapping[str, str]) -> exp.Copy:
-    """COPY … TO … as a tree."""
+def copy_statement(query: exp.Query, partition_by: Sequence[str], footer: Iterable[str]) -> exp.Copy:
+    """COPY … TO … as a tree, which takes the query in. `footer` are keys: their values, and the place, are given when
+    it runs, so that the same text writes the same query at another time."""
     metadata = exp.Struct(
         expressions=[
-            exp.PropertyEQ(this=exp.to_identifier(k), expression=exp.Literal.string(v)) for k, v in footer.items()
+            exp.PropertyEQ(this=exp.to_identifier(key), expression=exp.Placeholder(this=key)) for key in footer
         ]
     )
     settings: list[tuple[str, exp.Expr]] = [
@@ -152,9 +156,7 @@ def copy_statement(query: exp.Query, target: Path, partition_by: Sequence[str], 
     if partition_by:
         settings.append(("PARTITION_BY", exp.Tuple(expressions=[quoted(c) for c in partition_by])))
     parameters = [exp.CopyParameter(this=exp.var(name), expression=value) for name, value in settings]
-    return exp.Copy(
-        this=exp.Subquery(this=query.copy()), kind=False, files=[exp.Literal.string(str(target))], params=parameters
-    )
+    return exp.Copy(this=exp.Subquery(this=query), kind=False, files=[exp.Placeholder(this=_TARGET)], params=parameters)
 
 
 @contextmanager

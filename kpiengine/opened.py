@@ -56,9 +56,12 @@ def find_opened(asked: Asked, plugins: KnownPlugins) -> Opened | None:
 
 
 def keep_opened(asked: Asked, opened: Opened, plugins: KnownPlugins) -> None:
-    """Keeps a project for the next process; nothing where a value of it came from the environment."""
+    """Keeps a project for the next process; nothing where a value of it came from the environment.
+
+    It has to be what was asked for: see `Asked.is_current`.
+    """
     spec, texts = opened.spec, Texts()
-    if spec.secrets or not asked.is_current():
+    if spec.secrets:
         return
     try:
         own = {name: texts.stored(metric) for name, metric in spec.metrics.items()}

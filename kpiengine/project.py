@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
-import datetime as dt
 import os
-import time as clock
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -18,10 +16,12 @@ from kpiengine import __version__
 from kpiengine.ask import QueryOptions, Texts, make_query, names
 from kpiengine.calendar import Calendar
 from kpiengine.catalogue import Catalogue, MetricDetail, MetricInfo, fingerprints
+from kpiengine.compiled import Asked
 from kpiengine.connector import Connector
 from kpiengine.elsewhere import Lasting
-from kpiengine.errors import DefinitionError, Problem, UsageError, choices, listing
-from kpiengine.export import Exported, footer_of, refuse_overlap
+from kpiengine.errors import DefinitionError, Problem, UsageError, choices
+from kpiengine.export import Exported
+from kpiengine.exporting import Exporter
 from kpiengine.hide import hidden
 from kpiengine.model import Model, ModelStatistics
 from kpiengine.opened import Opened, find_opened, keep_opened, question
@@ -43,7 +43,7 @@ from kpiengine.spec import (
     resolve_extends,
 )
 from kpiengine.spec.unread import layered
-from kpiengine.store import Store, place_of
+from kpiengine.store import place_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,6 +58,9 @@ class Project:
     Query methods take texts as the command line does: `project.query("revenue,aov", by="month", since="2026-01")`.
     They raise UsageError for what is asked wrongly, DefinitionError for YAML, DataError and EngineError for the rest.
     """
+
+    _opened: Asked | None = None
+    """The question that it was opened by, where it is what is on disk, and nothing else was put into it."""
 
     def __init__(self, spec: ProjectSpec, plugins: Plugins, parameters: Mapping[str, Any] | None = None) -> None:
         self.spec = spec
@@ -87,7 +90,9 @@ class Project:
         asked = question(root) if plugins is None else None
         kept = find_opened(asked, found) if asked is not None else None
         if kept is not None:
-            return cls._reopened(kept, found, engine, parameters)
+            project = cls._reopened(kept, found, engine, parameters)
+            project._opened = asked
+            return project
         read, problems = read_project(root, found)
         spec = with_engine(read, engine, found)
 
@@ -100,10 +105,12 @@ class Project:
             raise told(error.problems) from None
         if problems:
             raise told(project._found_further())
-        if asked is not None and not project._library.problems:
-            whole = replace(read, sources=project.spec.sources)
-            indexed = project._library.indexed
-            keep_opened(asked, Opened(whole, project.metrics, indexed, tuple(found.code())), found)
+        if asked is not None and asked.is_current():
+            project._opened = asked
+            if not project._library.problems:
+                whole = replace(read, sources=project.spec.sources)
+                indexed = project._library.indexed
+                keep_opened(asked, Opened(whole, project.metrics, indexed, tuple(found.code())), found)
         return project
 
     @classmethod
@@ -178,13 +185,24 @@ class Project:
     def _catalogue(self) -> Catalogue:
         return Catalogue(self.model, self._plan, lambda plan: self._runner.text(self._runner.statement(plan)))
 
+    @cached_property
+    def _exporter(self) -> Exporter:
+        def plan(query: Query) -> Plan:
+            return self._checked_plan(query, to_run=True)
+
+        def definitions(metrics: Iterable[str]) -> Mapping[str, str]:
+            return fingerprints(self.model, tuple(metrics))
+
+        return Exporter(self._runner, plan, definitions, self._opened, self._parameters, __version__)
+
     def bind(self, name: str, value: Any) -> None:
         """Puts an Arrow table, reader, dataset, or anything of the PyCapsule protocol in a source's place."""
         if name not in self.spec.sources:
             raise UsageError(f'there is no source "{name}" to bind; kpi.yaml has: {choices(name, self.spec.sources)}')
         self._runner.sources.bind(name, value)
-        self.__dict__.pop("model", None)
-        self.__dict__.pop("_catalogue", None)
+        self._opened = None
+        for made in ("model", "_catalogue", "_exporter"):
+            self.__dict__.pop(made, None)
 
     def close(self) -> None:
         """Closes the engine and removes temporary files."""
@@ -269,67 +287,28 @@ class Project:
         `out` is the folder for exports (instead of `out/`), or the place of the one given here.
         """
         if metrics is not None:
-            given = ExportSpec(
-                "query",
-                names(metrics),
-                names(by) if by is not None else (),
-                path=str(out) if out else None,
-                options=options,
-            )
-            by_given = names(by) if by is not None else None
-            return [self._export(given, by_given, place_of(out) if out else self.root / "out" / "query")]
-        wanted = names(exports) or tuple(self.spec.exports)
-        if not wanted:
+            named, axes = names(metrics), None if by is None else names(by)
+            given = ExportSpec("query", named, axes, path=str(out) if out else None, options=options)
+            wanted = [(given, place_of(out) if out else self.root / "out" / "query")]
+        else:
+            wanted = [(spec, self._exporter.place(spec, out)) for spec in self._exports(names(exports))]
+            self._exporter.refuse_overlap(out)
+        # All are checked before the first is written.
+        ready = [self._exporter.prepared(spec, self._export_query(spec), place) for spec, place in wanted]
+        return [self._exporter.written(export) for export in ready]
+
+    def _exports(self, wanted: tuple[str, ...]) -> builtins.list[ExportSpec]:
+        """Exports of kpi.yaml by name; all where none is named."""
+        known = self.spec.exports
+        if not known and not wanted:
             raise UsageError("kpi.yaml has no exports; add some, or name metrics with --metric")
-        found = []
-        for name in wanted:
-            spec = self.spec.exports.get(name)
-            if spec is None:
-                raise UsageError(f'there is no export "{name}"; kpi.yaml has: {choices(name, self.spec.exports)}')
-            found.append((spec, self._export_place(spec, out)))
-        refuse_overlap({spec.name: self._export_place(spec, out) for spec in self.spec.exports.values()})
-        for spec, _ in found:  # all are checked before the first is written
-            self._plan(self._export_query(spec, spec.by))
-        return [self._export(spec, spec.by, place) for spec, place in found]
+        if unknown := next((name for name in wanted if name not in known), None):
+            raise UsageError(f'there is no export "{unknown}"; kpi.yaml has: {choices(unknown, known)}')
+        return [known[name] for name in wanted or known]
 
-    def _export_place(self, spec: ExportSpec, out: str | os.PathLike[str] | None) -> Path | Store:
-        if out is None:
-            given = place_of(spec.path or f"out/{spec.name}")
-            return given if isinstance(given, Store) else self.root / given
-        folder = place_of(out)
-        if isinstance(folder, Store):
-            return folder / spec.name
-        written = Path(spec.path) if spec.path else Path(spec.name)
-        return folder / (written.name if written.suffix == ".parquet" else spec.name)
-
-    def _export_query(self, spec: ExportSpec, by: Iterable[str] | None) -> Query:
+    def _export_query(self, spec: ExportSpec) -> Query:
         options = cast(QueryOptions, {k: v for k, v in spec.options.items() if v is not None})
-        return self._asked(spec.metrics, by, options)
-
-    def _export(self, spec: ExportSpec, by: Iterable[str] | None, place: Path | Store) -> Exported:
-        started = clock.perf_counter()
-        query = self._export_query(spec, by)
-        plan = self._checked_plan(query, to_run=True)
-        shown = {c.name.lower(): c.name for c in plan.output.columns}
-        unknown = [c for c in spec.partition_by if c.lower() not in shown]
-        if unknown:
-            raise DefinitionError(
-                Problem(
-                    spec.place,
-                    f'export "{spec.name}" is partitioned by "{unknown[0]}" and has: {listing(shown.values())}',
-                )
-            )
-        footer = footer_of(
-            fingerprints(self.model, query.metrics),
-            {"metrics": query.metrics, "by": query.by, **{k: v for k, v in spec.options.items() if v}},
-            __version__,
-            self._runner.version,
-            dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            self.spec.secrets,
-        )
-        partition = [shown[c.lower()] for c in spec.partition_by]
-        rows, files, size = self._runner.export(plan, place, partition, footer)
-        return Exported(spec.name, place, rows, files, size, clock.perf_counter() - started)
+        return self._asked(spec.metrics, spec.by, options)
 
     def progress(self) -> float:
         """How much of what runs now is done, 0 to 100, or below 0 where the engine cannot tell."""
@@ -384,7 +363,7 @@ class Project:
         """A project of another spec and other metrics, with this one's plugins and parameters, in a session that is
         there."""
         other = copy.copy(self)
-        for made in ("calendar", "_runner", "model", "_catalogue"):
+        for made in ("calendar", "_runner", "model", "_catalogue", "_exporter", "_opened"):
             other.__dict__.pop(made, None)
         other.spec = replace(spec, engine=self.spec.engine, engines=self.spec.engines)
         other.metrics = metrics

@@ -10,13 +10,13 @@ from __future__ import annotations
 import glob
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlglot import exp
 
-from kpiengine.cache import Identity, identity, tree_stamp
+from kpiengine.cache import Identity, identity, tree_stamp, was_changed
 from kpiengine.compiled import Asked, Column, CompiledQuery, matching, today_in
 from kpiengine.connector import ArrowRelation, SqlRelation, TableRelation
 from kpiengine.duck import DuckSession
@@ -32,11 +32,14 @@ _FIXED_DATE = re.compile(r"(jalali:)?\d[\d:T .-]*")
 
 
 def compiled_query(
-    asked: Asked, statement: str, plan: Plan, sources: Sources, code: Iterable[Path], rows: int
-) -> CompiledQuery | None:
+    asked: Asked, statement: str, plan: Plan, sources: Sources, code: Collection[Path], rows: int,
+    definitions: Mapping[str, str],
+) -> CompiledQuery | None:  # fmt: skip
     """The query with all that it stands on, or None where that cannot be told. `code` are the plugins' packages."""
     if not _is_of_files(plan, sources) or not asked.is_current():
         return None
+    if any(was_changed(place, asked.since) for place in code):
+        return None  # what was loaded may be older than what is there now
     spec, session = sources.spec, sources.session
     files, zone = _files(sources, session, asked.since), _zone(asked, spec)
     if files is None:
@@ -51,6 +54,7 @@ def compiled_query(
         tuple((str(place), tree_stamp(place)) for place in code),
         today,
         rows,
+        tuple(definitions.items()),
     )
     text = json.dumps([found.statement, found.before], ensure_ascii=False)
     return found if hidden(text, spec.secrets) == text and found.holds() else None

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from sqlglot import exp
 
-from kpiengine.compiled import Asked
+from kpiengine.compiled import Asked, CompiledQuery
 from kpiengine.duck import DuckSession
 from kpiengine.elsewhere import Elsewhere, Lasting
 from kpiengine.engine import Engine, EngineContext, EngineSession, Writing
 from kpiengine.errors import NOWHERE, DefinitionError, Problem, UsageError
-from kpiengine.export import Rows, rows_below, write_parquet
+from kpiengine.export import Rows, copy_statement, rows_below, write_parquet
 from kpiengine.generations import Generation, write_generation
 from kpiengine.keycheck import is_of_files, meets, verify_keys
 from kpiengine.plan import Plan
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Chosen = str | Mapping[str, Mapping[str, Any]] | None
 """An engine's name, or its name and settings: `{"postgres": {"url": …}}`."""
+
+_NO_DEFINITIONS: Mapping[str, str] = {}
 
 FEW = 1_000
 """So many rows are fetched as Python values in less time than Arrow takes to load."""
@@ -82,6 +84,11 @@ class Runner:
     def dialect(self) -> str:
         """The dialect of the engine's statements."""
         return self.engine.dialect if self.engine else EMBEDDED
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The embedded engine's settings."""
+        return {name: option.value for name, option in self._configured(EMBEDDED).options.items()}
 
     @property
     def version(self) -> str:
@@ -152,9 +159,11 @@ class Runner:
         self.sources.foreseen &= is_of_files(result.sql)
         return result.arrow()
 
-    def _keep(self, text: str, plan: Plan, asked: Asked, rows: int) -> None:
+    def _keep(
+        self, text: str, plan: Plan, asked: Asked, rows: int, definitions: Mapping[str, str] = _NO_DEFINITIONS
+    ) -> None:
         """Keeps a compiled query on disk, where all that it stands on can be told."""
-        found = compiled_query(asked, text, plan, self.sources, self._plugins.code(), rows)
+        found = compiled_query(asked, text, plan, self.sources, self._plugins.code(), rows, definitions)
         if found is not None:
             asked.keep(found)
 
@@ -194,18 +203,24 @@ class Runner:
         return self.sources.bound_in_duckdb(name, table.slice(0, 0))
 
     def export(
-        self, plan: Plan, place: Path | Store, partition_by: Sequence[str], footer: Mapping[str, str]
-    ) -> tuple[int, int, int]:
-        """Writes the answer to a plan as Parquet, whole or not at all. Gives rows, files and bytes."""
-        if self.elsewhere is None and isinstance(place, Path):
-            self.verify(plan)
-            return write_parquet(self.duck, self.statement(plan), place, partition_by=partition_by, footer=footer)
-        schema, session, text = self.schema(plan), None, ""
-        rows: exp.Query | Rows
+        self, plan: Plan, place: Path | Store, partition_by: Sequence[str], footer: Mapping[str, str],
+        asked: Asked | None = None, definitions: Mapping[str, str] = _NO_DEFINITIONS,
+    ) -> tuple[int, int, int]:  # fmt: skip
+        """Writes the answer to a plan as Parquet, whole or not at all. Gives rows, files and bytes.
+
+        Where it was `asked`, what was compiled is kept for whoever asks the same, with the hashes of `definitions`.
+        """
+        rows: str | Rows
         if self.elsewhere is None:
             self.verify(plan)
-            rows = self.statement(plan)
-        else:
+            rows = copy_statement(self.statement(plan), partition_by, footer).sql(EMBEDDED)
+            if isinstance(place, Path):
+                done = write_parquet(self.duck, rows, place, partition_by=partition_by, footer=footer)
+                if asked is not None:
+                    self._keep(rows, plan, asked, done[0], definitions)
+                return done
+        schema, session, text = self.schema(plan), None, ""
+        if self.elsewhere is not None:
             statement = self._for_engine(plan)
             session, text = self.elsewhere.session, self.text(statement)
             self.verify(plan)
@@ -227,6 +242,13 @@ class Runner:
         if isinstance(place, Store):
             return write_generation(place, schema, partition_by, footer, generated, made)
         return write_parquet(self.duck, rows, place, partition_by=partition_by, footer=footer, written=written)
+
+    def export_again(
+        self, found: CompiledQuery, place: Path, partition_by: Sequence[str], footer: Mapping[str, str]
+    ) -> tuple[int, int, int]:
+        """Writes an export by the statement that was compiled before. Gives rows, files and bytes."""
+        self.duck.set_up_as(found.before)
+        return write_parquet(self.duck, found.statement, place, partition_by=partition_by, footer=footer)
 
     def progress(self) -> float:
         """How much of what runs is done, 0 to 100; below 0 where it cannot be told."""
