@@ -16,7 +16,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import kpiengine
-from kpiengine.passes import PASSES
+from kpiengine.passes import ENGINES, PASSES
 from kpiengine.testing import difference
 from kpiengine.testing.compare import rows_of
 
@@ -60,7 +60,8 @@ SOURCES: dict[str, dict[str, Any]] = {
     "regions": {"key": "region_id"},
 }
 World = dict[str, Table]
-CHOSEN = ["none", "always", "always", "always,entities,seen,prune", *(f"always,{each.__name__}" for each in PASSES)]
+CLUSTER = "always," + ",".join(each.__name__ for each in ENGINES["spark"])
+CHOSEN = ["none", "always", "always", CLUSTER, *(f"always,{each.__name__}" for each in PASSES)]
 FORMS = st.sampled_from(CHOSEN)
 """Plans as they are made, after all passes, and after each alone."""
 

@@ -61,6 +61,8 @@ METRICS = {
     "new_lines": "count(*) where at = first_time(customer_id)",
     "rich_lines": "count(*) where overall(customer_id, sum(amount)) > 5",
     "back": "count(distinct customer_id) where at > first_time(customer_id)",
+    "newest": "max(per(customer_id, min(at)))",
+    "begun": "count(per(customer_id, min(at)))",
 }
 Row = tuple[Any, ...]
 
@@ -271,6 +273,57 @@ def test_groups_are_told_by_bits_of_the_rows_that_firsts_come_from(project, monk
     answers = [rows_of(result.arrow())]
     monkeypatch.setenv("KPI_PASSES", "none")
     assert answers == [rows_of(project.query(["new", "new_value"], by=by).arrow())]
+
+
+def chosen_and_plain(project: Project, monkeypatch: pytest.MonkeyPatch, names: list[str], **asked: Any) -> str:
+    """The statement after the passes for a cluster, whose rows are those of the plan as it is made."""
+    monkeypatch.setenv("KPI_PASSES", "always entities seen prune fold days")
+    result = project.query(names, **asked)
+    answers = [rows_of(result.arrow())]
+    monkeypatch.setenv("KPI_PASSES", "none")
+    assert answers == [rows_of(project.query(names, **asked).arrow())]
+    return str(result.sql)
+
+
+AS_DAY, AS_TIME = 'MIN(CAST("at" AS DATE))', 'MIN("at")'
+
+
+@pytest.mark.parametrize("rows", [ROWS, []], ids=["rows", "none"])
+@pytest.mark.parametrize("by", [["day"], ["week", "customers.city"], ["month"], ["year"]])
+def test_a_first_time_is_kept_as_a_day_where_no_more_is_asked(project, monkeypatch, by, rows):
+    sql = chosen_and_plain(bound(project, *rows), monkeypatch, ["new", "new_value"], by=by)
+    assert AS_DAY in sql and AS_TIME not in sql
+
+
+@pytest.mark.parametrize(
+    ("names", "by"),
+    [(["new"], ["hour"]), (["new", "new_lines"], ["month"]), (["back"], ["month"]), (["newest"], "none"),
+     (["begun"], "none")],
+)  # fmt: skip
+def test_a_first_time_of_which_more_is_asked_stays_a_time(project, monkeypatch, names, by):
+    sql = chosen_and_plain(bound(project, *ROWS), monkeypatch, names, by=by)
+    assert AS_TIME in sql and AS_DAY not in sql
+
+
+def test_only_what_is_a_time_without_a_zone_becomes_a_day(tmp_path, monkeypatch):
+    """A row near midnight: which day a moment with a zone is on, the zone says, and a text is on none."""
+    monkeypatch.setenv("KPI_PASSES", "always entities seen prune fold days")
+    moment = dt.datetime(2026, 1, 31, 23, 30, tzinfo=dt.UTC)
+    (tmp_path / "kpi.yaml").write_text(
+        "timezone: Europe/Berlin\nsources: {t: {from: t.parquet, time: at}}\n"
+        "metrics: {new: {source: t, formula: count(distinct c) where at = first_time(c)}}\n",
+        encoding="utf-8",
+    )
+    columns = {
+        "c": [1, 1, 2],
+        "at": pa.array([moment, moment + dt.timedelta(days=40), None], pa.timestamp("us", "UTC")),
+    }
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with kpiengine.open(tmp_path) as project:
+        result = project.query("new", by="month")
+        assert AS_TIME in result.sql and AS_DAY not in result.sql
+        told = [(row["month"], row["new"]) for row in result.rows()]
+    assert told == [(dt.date(2026, 2, 1), 1), (dt.date(2026, 3, 1), 0), (None, 0)]
 
 
 def test_few_rows_keep_their_plan(project, monkeypatch):

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from kpiengine.errors import UsageError, choices
 from kpiengine.passes.context import FEW_ROWS, Context
+from kpiengine.passes.days import days
 from kpiengine.passes.entities import entities
 from kpiengine.passes.fold import fold
 from kpiengine.passes.inner import inner
@@ -27,8 +28,8 @@ from kpiengine.plan.steps import Scan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (entities, packed, masks, seen, prune, merge, fold, stages, rescan, inner)
-ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, fold)}
+PASSES: tuple[Pass, ...] = (entities, packed, masks, seen, prune, merge, fold, stages, days, rescan, inner)
+ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, fold, days)}
 """The passes that are right, and pay, on an engine, by its dialect."""
 
 
@@ -38,7 +39,8 @@ def passed(plan: Plan, context: Context, chosen: str = "all") -> Plan:
     wanted = _chosen(chosen)
     if context.dialect == "duckdb" and not context.always and not _has_many_rows(plan, context):
         return plan
-    context = replace(context, reads_again=context.dialect == "spark" or "seen" in _words(chosen))
+    named = {"seen", "days"} & set(_words(chosen))
+    context = replace(context, on_cluster=context.dialect == "spark" or bool(named))
     for each in wanted:
         plan = each(plan, context) if each in useful else plan
     return plan

@@ -32,8 +32,8 @@ class Context:
     calendar: Calendar
     dialect: str
     always: bool = False
-    reads_again: bool = False
-    """Whether each step that reads a file reads it anew, at the price of the whole: on a cluster."""
+    on_cluster: bool = False
+    """Whether each step that reads a file reads it anew, at the price of the whole, and what is grouped is sent."""
     meets: Callable[[Plan, Met], bool] = lambda plan, met: False
     """Whether each row of a scan of a plan is known to meet one of another."""
 

@@ -277,7 +277,7 @@ def _level(step: Aggregate, firsts: _Firsts, rows: str, lineage: Lineage) -> lis
     others = tuple(m for m in step.measures if m.name not in counted)
     of_rows = replace(step, name=lineage.unique(f"{step.name}_rows"), measures=others)
     groups = None
-    if not others and firsts.all_of_rows(step.filters) and not lineage.context.reads_again:  # else `seen` has them
+    if not others and firsts.all_of_rows(step.filters) and not lineage.context.on_cluster:  # else `seen` has them
         groups = groups_of(of_rows, of_entities, column(firsts.time), firsts.key, lineage)
     return [of_entities, *(groups or [of_rows]), _together(step, of_rows.name, of_entities.name, counted)]
 

@@ -32,7 +32,7 @@ CHANGED = (
 
 def seen(plan: Plan, context: Context) -> Plan:
     """Groups without measures, from an aggregate of the same rows by what their dimensions are joined by."""
-    if not context.reads_again:
+    if not context.on_cluster:
         return plan
     for step in plan.steps:
         lineage = Lineage(plan, context)
