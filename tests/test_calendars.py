@@ -17,6 +17,8 @@ from persiantools.jdatetime import JalaliDate
 from sqlglot import ErrorLevel, exp
 
 from kpiengine.calendar import Calendar, add_months, day_number, expression, plus_days, plus_months
+from kpiengine.plan.frames import Window
+from kpiengine.plan.spine import made_of_periods, trailing_start
 from kpiengine_plugins.calendars import register_calendars
 from kpiengine_plugins.calendars.gregorian import Fiscal, Gregorian
 from kpiengine_plugins.calendars.jalali import Jalali
@@ -124,6 +126,23 @@ def test_first_days_move_to_first_days(calendar: Calendar, period: str) -> None:
         assert found[f"{n} {unit}"] == expected, (n, unit)
     assert found["last"][:-1] == [start - dt.timedelta(days=1) for start in starts[1:]]
     assert found["last"] == [calendar.last_day_of(start, period) for start in starts]
+
+
+@pytest.mark.parametrize("period", UNITS)
+def test_windows_that_are_made_of_periods_begin_with_one(calendar: Calendar, period: str) -> None:
+    starts = sorted({calendar.start_of(d, period) for d in days_of(calendar)[40_000:50_000]})[:100]
+    last = calendar.last_day(day, period)
+    windows = [*(Window("to_date", unit=u) for u in UNITS), *(Window("trailing", n, u) for n in (1, 5) for u in UNITS)]
+    columns = {
+        window.name: calendar.start(last, window.unit)
+        if window.function == "to_date"
+        else trailing_start(day, last, period, window, calendar)
+        for window in windows
+        if made_of_periods(window, period)
+    }
+    assert f"to_date_{period}" in columns
+    for name, begun in on_duckdb(columns, starts).items():
+        assert begun == [calendar.start_of(first, period) for first in begun], name
 
 
 @pytest.mark.parametrize("unit", ["month", "quarter", "year"])

@@ -61,6 +61,8 @@ METRICS = {
     "new_lines": "count(*) where at = first_time(customer_id)",
     "rich_lines": "count(*) where overall(customer_id, sum(amount)) > 5",
     "back": "count(distinct customer_id) where at > first_time(customer_id)",
+    "since_january": "to_date(sum(amount), year)",
+    "so_far": "running(sum(amount))",
     "newest": "max(per(customer_id, min(at)))",
     "begun": "count(per(customer_id, min(at)))",
 }
@@ -277,7 +279,7 @@ def test_groups_are_told_by_bits_of_the_rows_that_firsts_come_from(project, monk
 
 def chosen_and_plain(project: Project, monkeypatch: pytest.MonkeyPatch, names: list[str], **asked: Any) -> str:
     """The statement after the passes for a cluster, whose rows are those of the plan as it is made."""
-    monkeypatch.setenv("KPI_PASSES", "always entities seen prune fold days")
+    monkeypatch.setenv("KPI_PASSES", "always entities seen prune merge fold days")
     result = project.query(names, **asked)
     answers = [rows_of(result.arrow())]
     monkeypatch.setenv("KPI_PASSES", "none")
@@ -307,7 +309,7 @@ def test_a_first_time_of_which_more_is_asked_stays_a_time(project, monkeypatch, 
 
 def test_only_what_is_a_time_without_a_zone_becomes_a_day(tmp_path, monkeypatch):
     """A row near midnight: which day a moment with a zone is on, the zone says, and a text is on none."""
-    monkeypatch.setenv("KPI_PASSES", "always entities seen prune fold days")
+    monkeypatch.setenv("KPI_PASSES", "always entities seen prune merge fold days")
     moment = dt.datetime(2026, 1, 31, 23, 30, tzinfo=dt.UTC)
     (tmp_path / "kpi.yaml").write_text(
         "timezone: Europe/Berlin\nsources: {t: {from: t.parquet, time: at}}\n"
@@ -324,6 +326,14 @@ def test_only_what_is_a_time_without_a_zone_becomes_a_day(tmp_path, monkeypatch)
         assert AS_TIME in result.sql and AS_DAY not in result.sql
         told = [(row["month"], row["new"]) for row in result.rows()]
     assert told == [(dt.date(2026, 2, 1), 1), (dt.date(2026, 3, 1), 0), (None, 0)]
+
+
+@pytest.mark.parametrize(("by", "whole"), [("month", True), ("year", True), ("week", False), ("day", False)])
+def test_windows_of_whole_periods_are_made_of_those(project, monkeypatch, by, whole):
+    sql = chosen_and_plain(bound(project, *ROWS), monkeypatch, ["paid", "since_january"], by=by)
+    assert ("t_to_date_year_by_" + by + "_periods" in sql) == whole
+    assert ("AS day" in sql.split("_span AS")[0]) == (not whole)  # where the rows are grouped
+    assert "t_running_by_week_periods" in chosen_and_plain(project, monkeypatch, ["so_far"], by="week")
 
 
 def test_few_rows_keep_their_plan(project, monkeypatch):

@@ -29,7 +29,7 @@ from kpiengine.plan.steps import Scan
 Pass = Callable[[Plan, Context], Plan]
 
 PASSES: tuple[Pass, ...] = (entities, packed, masks, seen, prune, merge, fold, stages, days, rescan, inner)
-ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, fold, days)}
+ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, merge, fold, days)}
 """The passes that are right, and pay, on an engine, by its dialect."""
 
 

@@ -130,7 +130,8 @@ class Folding:
             if tree not in chosen and (self.always or many * values <= most):
                 chosen[tree] = tree.name
                 many *= values
-        if not self.always and many > min(rows // ROWS_A_GROUP, MANY_GROUPS):  # fewer groups: the keys as they are
+        too_many = not self.always and many > min(rows // ROWS_A_GROUP, MANY_GROUPS)
+        if too_many or self.lineage.context.on_cluster:  # fewer groups: the keys as they are
             chosen = {**whole, **{tree: name for tree, name in chosen.items() if tree in conditions}}
         wins = len(self.found) > 1 or len(chosen) > len(cores) or any(c not in whole for c in cores)
         return chosen if wins and (self.always or many <= most) else None

@@ -26,6 +26,7 @@ from kpiengine.plan.spine import (
     SPINE_ENDINGS,
     Spine,
     hour_of,
+    made_of_periods,
     shift_name,
     spine_steps,
     window_reach,
@@ -293,7 +294,8 @@ class Level:
             return None
         last = HOUR if self.spine.period == HOUR else LAST_DAY
         reach = window_reach(window, self.spine.period)
-        return Around(self.spine.step, self.spine.period, window_start(window), last, reach)
+        whole = made_of_periods(window, self.spine.period)
+        return Around(self.spine.step, self.spine.period, window_start(window), last, reach, whole)
 
     def _kept(self, frame: Frame) -> list[str]:
         """The level's keys less those that total() drops."""

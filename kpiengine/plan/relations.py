@@ -26,7 +26,7 @@ from kpiengine.records import dataclass
 
 DAY = "day"
 HOUR = "hour"
-ENDINGS = ("_day", "_days", "_per", "_per_per", "_per_per_per")
+ENDINGS = ("_day", "_days", "_periods", "_per", "_per_per", "_per_per_per")
 """What names of steps on the way to a relation have behind the relation's."""
 
 
@@ -44,7 +44,8 @@ class Around:
     """The days that count for each period: columns of the step `periods` with the first and the last of them.
 
     `first` None: from the beginning. `period` is the periods' own column. Where that is `hour`, hours count, not days.
-    `reach`: so many days after a day no window holds it any more; None where one always does.
+    `reach`: so many days after a day no window holds it any more; None where one always does. `whole`: each window is
+    made of whole periods, so that what adds up is known of those, and not only of days.
     """
 
     periods: str
@@ -52,12 +53,19 @@ class Around:
     first: str | None
     last: str
     reach: int | None = None
+    whole: bool = False
 
     def moment(self, fact: Fact) -> exp.Expr:
         """The day of a row of the fact, or its hour."""
         found = fact.keys[HOUR] if self.period == HOUR else fact.day
         assert found is not None
         return found
+
+    def part(self, fact: Fact) -> tuple[str, exp.Expr]:
+        """What the windows are made of, and that of a row of the fact: periods, or days (or hours)."""
+        if self.whole and self.period in fact.keys:
+            return self.period, fact.keys[self.period]
+        return DAY, self.moment(fact)
 
     def condition(self, day: exp.Expr) -> tuple[exp.Expr, ...]:
         """That `day` is one of them."""
@@ -180,9 +188,12 @@ def around_rows(
     name: str, fact: Fact, keys: dict[str, exp.Expr], calls: dict[int, BoundCall], names: dict[int, str],
     around: Around,
 ) -> tuple[list[Step], Relation]:  # fmt: skip
-    """Measures over the days around each period. What adds up is folded into days first; the rest joins rows."""
+    """Measures over the days around each period. What adds up is folded into days first, or into the periods that the
+    days make up; the rest joins rows."""
     folds = {n: fold(c.tree) for n, c in calls.items()}
     steps: list[Step] = []
+    part, moment = around.part(fact)
+    below = f"{name}_days" if part == DAY else f"{name}_periods"
     if all(f is not None for f in folds.values()):
         common, rest = sifted(calls)
         partials: dict[str, exp.Expr] = {}
@@ -191,17 +202,17 @@ def around_rows(
             assert folded is not None
             made = {f"{names[number]}_{n}" if n else names[number]: p for n, p in enumerate(folded.partials)}
             partials |= {n: filtered(p, rest[number]) for n, p in made.items()}
-            measures[number] = folded.whole([column(n, f"{name}_days") for n in made])
+            measures[number] = folded.whole([column(n, below) for n in made])
         others = {k: e for k, e in keys.items() if k != around.period}
-        grouped = (Named(DAY, around.moment(fact)), *(Named(k, e) for k, e in others.items()))
+        grouped = (Named(part, moment), *(Named(k, e) for k, e in others.items()))
         days = Aggregate(
-            f"{name}_days",
+            below,
             fact.rows.step,
             grouped,
             tuple(Named(n, p) for n, p in partials.items()),
             (*fact.where, *common),
         )
-        link = Link(days.name, days.name, around.condition(column(DAY, days.name)), required=True)
+        link = Link(days.name, days.name, around.condition(column(part, days.name)), required=True)
         outer = (
             Named(around.period, column(around.period, around.periods)),
             *(Named(k, column(k, days.name)) for k in others),

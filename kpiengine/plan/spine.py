@@ -52,6 +52,11 @@ def window_reach(window: Window, period: str) -> int | None:
     return max(window.n, 1) * _LONGEST[window.unit] + _LONGEST[period] + 1
 
 
+def made_of_periods(window: Window, period: str) -> bool:
+    """Whether a window that ends with a period's last day begins with a period's first, in every calendar."""
+    return period != "hour" and (window.function == "running" or period_stays(window.unit, period))
+
+
 def spine_steps(
     name: str, unit: str, calendar: Calendar, parts: Sequence[Part], frames: Sequence[Frame],
     since: dt.date | None = None, until: dt.date | None = None,
