@@ -163,10 +163,10 @@ def _rewritten(plan: Plan, firsts: _Firsts, lineage: Lineage) -> Plan:
                 made[step.name] = new
     if not made:
         return plan
-    for step in plan.steps:
-        told = made.get(step.input, [None])[0] if isinstance(step, Aggregate) else None
-        if isinstance(step, Aggregate) and isinstance(told, Select) and not step.links and told.input == rows:
-            made[step.name] = [_collapsed(step, told)]
+    for step in [step for step in plan.steps if isinstance(step, Aggregate) and not step.links]:
+        inner = made.get(step.input, [step])[0]
+        if isinstance(inner, Select):
+            made[step.name] = [_collapsed(step, inner)]
     merged = lineage.unique(f"{source}_by_{firsts.key.name}".lower())
     made |= _projections(firsts, merged)
     made[next(iter(firsts.keyed.values())).name].insert(0, _merged(firsts, merged))

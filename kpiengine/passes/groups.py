@@ -36,7 +36,9 @@ def groups_of(
     entity. Whatever else than the time is looked at is settled by the entity, which has a first time if it has a row.
     """
     source = lineage.steps.get(rows.input)
-    scan = lineage.steps.get(source.input) if isinstance(source, Select) else None
+    if not isinstance(source, Select):
+        return None
+    scan = lineage.steps.get(source.input)
     timed = [k for k in rows.keys if time in k.expression.find_all(exp.Column)]
     alone = all(c == time for k in timed for c in k.expression.find_all(exp.Column))
     if not isinstance(scan, Scan) or len(timed) > 1 or not alone or any(f.find(exp.Query) for f in rows.filters):
