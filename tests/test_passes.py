@@ -224,6 +224,20 @@ def test_days_come_before_months_and_conditions_after_their_columns(project, mon
     assert "DATE_TRUNC('MONTH', day)" in coarse and "status = 'paid'" in coarse
 
 
+def test_first_days_of_months_are_counted_back_to(project, monkeypatch):
+    """The ends of months, leap days, and the beginning of what a date may be."""
+    days = ["0001-01-01", "0001-01-31", "1900-02-28", "1969-12-31", "2000-02-29", "2024-02-29", "2024-12-31"]
+    bound(project, *[(1, None, None, None, None, at(day), None) for day in days])
+    answers = []
+    for chosen in ("always starts", "none"):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        found = project.query("rows", by="month")
+        assert ("DATE_TRUNC" in found.sql) == (chosen == "none")
+        answers.append(found.arrow().to_pylist())
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 6
+
+
 def test_several_levels_read_the_rows_once(project):
     sql = bound(project, *ROWS).query(["paid"], by=["month", "status"], totals=True).sql
     assert sql.count("FROM t_rows") == 1
@@ -360,7 +374,7 @@ def test_passes_are_chosen_by_name(project, monkeypatch):
         return project.query(["paid", "open"], by="month").sql
 
     plain = sql("none")
-    assert sql("always -fold") == plain
+    assert sql("always -fold -starts") == plain
     assert sql("always fold stages") == sql("always") != sql("always fold") != plain
     assert sql("ALL") == sql("") == plain
     with pytest.raises(UsageError, match=r'KPI_PASSES: there is no pass "folds"; there are: .*fold'):

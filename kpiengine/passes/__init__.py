@@ -23,12 +23,13 @@ from kpiengine.passes.prune import prune
 from kpiengine.passes.rescan import rescan
 from kpiengine.passes.seen import seen
 from kpiengine.passes.stages import stages
+from kpiengine.passes.starts import starts
 from kpiengine.plan import Plan
 from kpiengine.plan.steps import Scan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (entities, packed, masks, seen, prune, merge, fold, stages, days, rescan, inner)
+PASSES: tuple[Pass, ...] = (entities, packed, masks, seen, prune, merge, fold, stages, starts, days, rescan, inner)
 ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, merge, fold, days)}
 """The passes that are right, and pay, on an engine, by its dialect."""
 
