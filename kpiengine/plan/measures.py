@@ -22,6 +22,7 @@ from kpiengine.functions import METRIC_FUNCTIONS, QUERY_PERIOD
 from kpiengine.model import Model
 from kpiengine.plan.expressions import filled_in
 from kpiengine.plan.frames import KIND_SOURCE, PLAIN, Frame, Measure, Window
+from kpiengine.plan.simpler import computed
 from kpiengine.plan.targets import ConstantTarget, constant_target, refuse_missing, target_source, unknown
 from kpiengine.records import dataclass
 from kpiengine.spec import MetricSpec, TargetFile
@@ -113,7 +114,8 @@ class Measures:
     ) -> exp.Expr:
         alone = alone and isinstance(formula.tree, exp.Placeholder)
         values = [self._atom(a, metric, filters, frame, above, alone) for a in formula.atoms]
-        return filled_in(formula.tree, values)
+        tree = filled_in(formula.tree, values)
+        return computed(tree) if any(isinstance(atom, Parameter) for atom in formula.atoms) else tree
 
     def _atom(
         self,

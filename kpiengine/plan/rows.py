@@ -19,6 +19,7 @@ from kpiengine.functions import KEYED_FUNCTIONS, OVERALL, function_name, is_aggr
 from kpiengine.model.paths import OutOfReach
 from kpiengine.model.source import Column, Source, quoted
 from kpiengine.plan.expressions import both_equal, day_of, period_of, renamed
+from kpiengine.plan.simpler import computed, of_numbers
 from kpiengine.plan.steps import Aggregate, KeyCheck, Link, Named, Select, Step
 from kpiengine.records import dataclass
 from kpiengine.spec import JoinSpec
@@ -206,7 +207,7 @@ class Rows:
         def keyed(node: exp.Expr) -> exp.Expr:
             return self._keyed_value(node, sql, what, time, problems)
 
-        return safe_divisions(_bound(sql.tree, named, keyed))
+        return of_numbers(computed(safe_divisions(_bound(sql.tree, named, keyed))), self.types)
 
     filters_of_keyed: tuple[Sql, ...] = ()
     """Filters of the metric being bound: what a keyed function's rows have to pass."""
