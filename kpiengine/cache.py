@@ -7,7 +7,7 @@ damaged, that is another's, or that others may write to is left aside and made a
 Nothing here fails: where the disk is full or may not be written to, values are made each time.
 
 `KPI_CACHE` names the folder (default: `kpiengine` in the user's folder for caches); `KPI_CACHE=off` keeps nothing.
-This module imports nothing of the project.
+Of the project this module imports `records` alone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from kpiengine.records import dataclass
 
 VARIABLE = "KPI_CACHE"
 OFF = frozenset({"off", "0", "no", "false", "none"})

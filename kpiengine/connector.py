@@ -17,13 +17,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sqlglot import exp
 
 from kpiengine.errors import DataError
+from kpiengine.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from kpiengine.duck import DuckSession
 from kpiengine.engine import Engine, EngineContext, EngineSession
 from kpiengine.errors import EngineError, KpiError, Place, Problem
 from kpiengine.kind import Rows
+from kpiengine.records import dataclass
 
 if TYPE_CHECKING:
     import pyarrow

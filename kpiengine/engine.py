@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kpiengine.connector import OptionType, SqlRelation
+from kpiengine.records import dataclass
 
 if TYPE_CHECKING:
     import pyarrow

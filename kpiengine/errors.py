@@ -2,13 +2,14 @@
 
 Everything that a user's YAML, data or command line can do wrong ends in one of these classes.
 The command line maps them to exit codes (`exit_code`) and shows no traceback; anything else that
-is raised is a bug of ours. This module imports nothing of the project.
+is raised is a bug of ours. Of the project this module imports `records` alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from kpiengine.records import dataclass
 
 
 @dataclass(frozen=True, order=True)

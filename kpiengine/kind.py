@@ -11,10 +11,12 @@ from __future__ import annotations
 import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlglot import exp
+
+from kpiengine.records import dataclass
 
 if TYPE_CHECKING:
     import pyarrow

@@ -4,14 +4,14 @@
 
 The standard library writes and compiles six functions for each frozen class. Here all classes share theirs, which go by
 the class's fields. To who uses the classes they are the same; `field`, `replace` and `fields` are the standard ones.
-Not here: slots, order, fields by name alone, a short form of what holds itself, and frozen standard ones that inherit.
+Not here: slots, fields by name alone, and a short form of what holds itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass"]
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
     from dataclasses import dataclass
 else:
 
-    def dataclass(made: type | None = None, /, *, frozen: bool = False, repr: bool = True) -> Any:
+    def dataclass(made: type | None = None, /, *, frozen: bool = False, repr: bool = True, order: bool = False) -> Any:
         """The standard decorator, with those of its parameters that are needed here."""
         if made is None:
-            return lambda made: dataclass(made, frozen=frozen, repr=repr)
-        dataclasses.dataclass(init=False, repr=False, eq=False)(made)
+            return lambda made: dataclass(made, frozen=frozen, repr=repr, order=order)
+        if made.__doc__ is None:
+            made.__doc__ = made.__name__  # otherwise looked for in a signature, with a parser that takes 10 ms to load
+        inherits = dataclasses.is_dataclass(made)
+        dataclasses.dataclass(init=False, repr=False, eq=False, frozen=frozen and inherits)(made)
+        made.__dataclass_params__.frozen = frozen  # for those that inherit
         fields = dataclasses.fields(made)
         methods = {"__init__": _init(made.__qualname__, fields), "__eq__": _eq(fields)}
         methods["__hash__"] = _hash(fields) if frozen else None
         if repr:
             methods["__repr__"] = _repr(fields)
+        if order:
+            methods |= {f"__{name}__": _compare(fields, getattr(operator, name)) for name in ("lt", "le", "gt", "ge")}
         if frozen:
             methods |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
         for name, method in methods.items():
@@ -68,6 +74,13 @@ def _eq(fields: _Fields) -> Callable[[Any, object], Any]:
     return lambda self, other: values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
 
 
+def _compare(fields: _Fields, holds: Callable[[Any, Any], bool]) -> Callable[[Any, object], Any]:
+    values = _values([f.name for f in fields if f.compare])
+    return lambda self, other: (
+        holds(values(self), values(other)) if other.__class__ is self.__class__ else NotImplemented
+    )
+
+
 def _hash(fields: _Fields) -> Callable[[Any], int]:
     values = _values([f.name for f in fields if (f.compare if f.hash is None else f.hash)])
     return lambda self: hash(values(self))
@@ -76,7 +89,7 @@ def _hash(fields: _Fields) -> Callable[[Any], int]:
 def _values(names: list[str]) -> Callable[[Any], Any]:
     """What gives an object's values of these names."""
     if len(names) > 1:
-        return attrgetter(*names)
+        return operator.attrgetter(*names)
     return lambda made: tuple([getattr(made, name) for name in names])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, field, replace
@@ -50,38 +51,71 @@ def classes(decorate: Decorate) -> list[Any]:
         def __repr__(self) -> str:
             return "own"
 
-    return [Step, Longer, Nothing, Open, Own]
+    @decorate(frozen=True, order=True)
+    class Place:
+        line: int
+        name: str = field(default="", compare=False)
+
+    return [Step, Longer, Nothing, Open, Own, Place]
 
 
-ASKED: list[Callable[[Any, Any, Any, Any, Any], Any]] = [
-    lambda step, longer, nothing, opened, own: repr(step("a", (1,), note="x")).split(".")[-1],
-    lambda step, longer, nothing, opened, own: repr(longer("a", more=2)).split(".")[-1],
-    lambda step, longer, nothing, opened, own: repr(nothing()).split(".")[-1],
-    lambda step, longer, nothing, opened, own: repr(own(1)),
-    lambda step, longer, nothing, opened, own: step("a") == step("a", note="other"),
-    lambda step, longer, nothing, opened, own: step("a") == step("b"),
-    lambda step, longer, nothing, opened, own: step("a") == longer("a"),
-    lambda step, longer, nothing, opened, own: (nothing() == nothing(), opened() == opened(), own(1) == own(2)),
-    lambda step, longer, nothing, opened, own: hash(step("a", seen={"x": 1})) == hash(step("a", note="other")),
-    lambda step, longer, nothing, opened, own: {nothing(), nothing()} == {nothing()},
-    lambda step, longer, nothing, opened, own: hash(opened()),
-    lambda step, longer, nothing, opened, own: hash(own(1)) == hash(own(1)),
-    lambda step, longer, nothing, opened, own: vars(replace(step("a", (1,)), name="b")),
-    lambda step, longer, nothing, opened, own: vars(copy.copy(step("a", (1,)))),
-    lambda step, longer, nothing, opened, own: dataclasses.asdict(longer("a", seen={"b": 1})),
-    lambda step, longer, nothing, opened, own: (step.__match_args__, longer.__match_args__, step.__doc__, step.parts),
-    lambda step, longer, nothing, opened, own: step("a").seen is step("a").seen,
-    lambda step, longer, nothing, opened, own: setattr(step("a"), "name", "b"),
-    lambda step, longer, nothing, opened, own: setattr(longer("a"), "more", 2),
-    lambda step, longer, nothing, opened, own: setattr(step("a"), "other", "b"),
-    lambda step, longer, nothing, opened, own: delattr(step("a"), "name"),
-    lambda step, longer, nothing, opened, own: setattr(opened(), "known", 5),
-    lambda step, longer, nothing, opened, own: step(),
-    lambda step, longer, nothing, opened, own: step("a", name="b"),
-    lambda step, longer, nothing, opened, own: step("a", nmae="b"),
-    lambda step, longer, nothing, opened, own: step(nmae="b"),
-    lambda step, longer, nothing, opened, own: step("a", (), {}, "", 1),
-    lambda step, longer, nothing, opened, own: nothing(1),
+def inherited(base: Any, frozen: bool) -> Any:
+    """A class as someone else makes it, by the standard decorator."""
+
+    @dataclasses.dataclass(frozen=frozen)
+    class Other(base):  # type: ignore[misc]
+        more: int = 1
+
+    return Other
+
+
+ASKED: list[Callable[[Any, Any, Any, Any, Any, Any], Any]] = [
+    lambda step, longer, nothing, opened, own, place: repr(step("a", (1,), note="x")).split(".")[-1],
+    lambda step, longer, nothing, opened, own, place: repr(longer("a", more=2)).split(".")[-1],
+    lambda step, longer, nothing, opened, own, place: repr(nothing()).split(".")[-1],
+    lambda step, longer, nothing, opened, own, place: repr(own(1)),
+    lambda step, longer, nothing, opened, own, place: step("a") == step("a", note="other"),
+    lambda step, longer, nothing, opened, own, place: step("a") == step("b"),
+    lambda step, longer, nothing, opened, own, place: step("a") == longer("a"),
+    lambda step, longer, nothing, opened, own, place: (nothing() == nothing(), opened() == opened(), own(1) == own(2)),
+    lambda step, longer, nothing, opened, own, place: hash(step("a", seen={"x": 1})) == hash(step("a", note="other")),
+    lambda step, longer, nothing, opened, own, place: {nothing(), nothing()} == {nothing()},
+    lambda step, longer, nothing, opened, own, place: hash(opened()),
+    lambda step, longer, nothing, opened, own, place: hash(own(1)) == hash(own(1)),
+    lambda step, longer, nothing, opened, own, place: vars(replace(step("a", (1,)), name="b")),
+    lambda step, longer, nothing, opened, own, place: vars(copy.copy(step("a", (1,)))),
+    lambda step, longer, nothing, opened, own, place: dataclasses.asdict(longer("a", seen={"b": 1})),
+    lambda step, longer, nothing, opened, own, place: (
+        step.__match_args__,
+        longer.__match_args__,
+        step.__doc__,
+        step.parts,
+    ),
+    lambda step, longer, nothing, opened, own, place: step("a").seen is step("a").seen,
+    lambda step, longer, nothing, opened, own, place: setattr(step("a"), "name", "b"),
+    lambda step, longer, nothing, opened, own, place: setattr(longer("a"), "more", 2),
+    lambda step, longer, nothing, opened, own, place: setattr(step("a"), "other", "b"),
+    lambda step, longer, nothing, opened, own, place: delattr(step("a"), "name"),
+    lambda step, longer, nothing, opened, own, place: setattr(opened(), "known", 5),
+    lambda step, longer, nothing, opened, own, place: step(),
+    lambda step, longer, nothing, opened, own, place: step("a", name="b"),
+    lambda step, longer, nothing, opened, own, place: step("a", nmae="b"),
+    lambda step, longer, nothing, opened, own, place: step(nmae="b"),
+    lambda step, longer, nothing, opened, own, place: step("a", (), {}, "", 1),
+    lambda step, longer, nothing, opened, own, place: nothing(1),
+    lambda step, longer, nothing, opened, own, place: (
+        sorted([place(2), place(1, "z"), place(1, "a")]) == [place(1), place(1), place(2)]
+    ),
+    lambda step, longer, nothing, opened, own, place: [
+        (place(1) < other, place(1) <= other, place(1) > other, place(1) >= other)
+        for other in (place(1, "x"), place(2))
+    ],
+    lambda step, longer, nothing, opened, own, place: place(1) < (2, "x"),
+    lambda step, longer, nothing, opened, own, place: step("a") < step("b"),
+    lambda step, longer, nothing, opened, own, place: inherited(step, frozen=True)("a", more=2).more,
+    lambda step, longer, nothing, opened, own, place: setattr(inherited(step, frozen=True)("a"), "more", 2),
+    lambda step, longer, nothing, opened, own, place: inherited(step, frozen=False),
+    lambda step, longer, nothing, opened, own, place: inherited(opened, frozen=True),
 ]
 
 
@@ -113,3 +147,16 @@ def test_what_comes_after_the_fields() -> None:
     known = Known("a")
     assert known.after == ("a",)
     assert pickle.loads(pickle.dumps(known)) == known
+
+
+def test_a_class_without_words_is_made_without_a_look_at_its_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked(*given: Any, **named: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(inspect, "signature", looked)
+
+    @OURS
+    class Wordless:
+        one: int
+
+    assert Wordless(1).one == 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kpiengine.errors import DataError
+from kpiengine.records import dataclass
 from kpiengine_connectors import _text
 from kpiengine_connectors._names import column_names
 

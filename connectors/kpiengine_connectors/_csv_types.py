@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
+
+from kpiengine.records import dataclass
 
 SAMPLED_ROWS = 2000
 TEXT = "VARCHAR"

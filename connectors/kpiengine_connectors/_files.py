@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kpiengine.errors import DataError, suggest
+from kpiengine.records import dataclass
 
 if TYPE_CHECKING:
     from sqlglot import exp

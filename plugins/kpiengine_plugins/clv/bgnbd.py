@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from kpiengine.records import dataclass
 from kpiengine_plugins.clv.estimate import Estimate, estimate, sampled
 
 NAMES = ("r", "alpha", "a", "b")

@@ -7,8 +7,9 @@ maximum (a parameter runs to 0 or without bound) the step stays as long as it wa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from kpiengine.records import dataclass
 
 MANY = 20_000
 """Observations of which more than these are searched in a sample first."""

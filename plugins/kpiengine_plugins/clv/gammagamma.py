@@ -7,9 +7,9 @@ spend is Gamma(p, ν) with ν ~ Gamma(q, v) over customers, whatever they buy ho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from kpiengine.records import dataclass
 from kpiengine_plugins.clv.estimate import Estimate, estimate, sampled
 
 NAMES = ("p", "q", "v")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kpiengine.errors import DataError
+from kpiengine.records import dataclass
 from kpiengine_plugins.clv import bgnbd, gammagamma, paretonbd
 from kpiengine_plugins.clv.estimate import Estimate, NoMaximum
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sqlglot import exp
 
 from kpiengine.calendar import expression
 from kpiengine.kind import KindContext
+from kpiengine.records import dataclass
 from kpiengine_plugins.orders import not_later, select, summed
 
 STEPS = (

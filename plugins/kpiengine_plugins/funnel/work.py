@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from sqlglot import exp
 
 from kpiengine.kind import Cte, KindContext
+from kpiengine.records import dataclass
 from kpiengine_plugins.funnel.steps import Conditions, Steps
 
 UNITS = ("second", "minute", "hour", "day", "week", "month", "year")

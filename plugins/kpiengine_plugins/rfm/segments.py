@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from kpiengine.records import dataclass
 
 OTHERS = "others"
 """The segment of customers whom no pattern of the map fits."""
