@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -176,10 +178,31 @@ def main() -> NoReturn:
     try:
         cli.main()
     except SystemExit as end:
-        if isinstance(end.code, int) and end.code > 128:
-            sys.stderr.flush()
-            os._exit(end.code)  # a query was cut off in the engine: leave without waiting for its threads
-        raise
+        _leave(end)
+
+
+def _leave(end: SystemExit) -> NoReturn:
+    """Ends the process without taking apart all that it loaded: a seventh of a first query's time goes there.
+
+    What was registered for the end is done, unless a query was cut off in the engine: its threads are not waited for.
+    """
+    code = end.code if isinstance(end.code, int) else 1
+    if code <= 128:
+        if _has_threads():
+            raise end
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or none
+            stream.flush()
+    os._exit(code)
+
+
+def _has_threads() -> bool:
+    """Whether a thread is at work that a process waits for."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return False
+    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
 
 
 if __name__ == "__main__":

@@ -116,6 +116,37 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert run.wait(20) == 0
 
 
+AT_THE_END = """
+import atexit, sys, threading, time
+atexit.register(lambda: print("at the end", file=sys.stderr))
+class Kept:
+    def __del__(self): print("taken apart", file=sys.stderr)
+kept = Kept()
+"""
+
+
+def test_what_is_registered_for_the_end_is_done_and_nothing_is_taken_apart():
+    run = process("query", "n", "--format", "csv", setup=AT_THE_END)
+    out, err = run.communicate(timeout=20)
+    assert (run.returncode, len(out.splitlines()), err) == (0, 1001, "closed\nat the end\n")
+
+
+def test_a_thread_at_work_is_waited_for():
+    slow = "threading.Thread(target=lambda: (time.sleep(1), print('done', file=sys.stderr))).start()"
+    run = process("query", "n", "--format", "csv", setup=AT_THE_END, then=slow)
+    assert "done\nat the end" in run.communicate(timeout=20)[1]
+    assert run.returncode == 0
+
+
+def test_an_error_code_is_kept_whatever_is_registered_for_the_end():
+    run = process(
+        "query", "n", "--format", "csv", setup=AT_THE_END, then="raise OSError(28, 'No space left on device')"
+    )
+    err = run.communicate(timeout=20)[1]
+    assert run.returncode == 1
+    assert "at the end" in err
+
+
 def test_help_into_a_closed_pipe_is_quiet():
     read, write = os.pipe()
     os.close(read)
