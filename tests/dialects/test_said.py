@@ -76,3 +76,21 @@ def test_what_is_said_parses_there(features: list[Said], dialect: str) -> None:
     assert len(texts) > 200
     for text, feature in texts.items():
         assert isinstance(sqlglot.parse_one(text, dialect=dialect), exp.Query), feature
+
+
+@pytest.mark.usefixtures("deep")
+def test_bigquerys_outer_joins_have_an_equality_of_both_sides(features: list[Said]) -> None:
+    joins = 0
+    for text in {t for each in features if each.dialect == "bigquery" for t in each.texts}:
+        for join in sqlglot.parse_one(text, dialect="bigquery").find_all(exp.Join):
+            if join.side in ("LEFT", "RIGHT", "FULL"):
+                joins += 1
+                on = join.args["on"]
+                assert not on.find(exp.Or), join.sql("bigquery")
+                sides = [[_tables(side) for side in (e.left, e.right)] for e in on.find_all(exp.EQ)]
+                assert any(len(a) == len(b) == 1 and a != b for a, b in sides), join.sql("bigquery")
+    assert joins > 50
+
+
+def _tables(tree: exp.Expr) -> set[str]:
+    return {column.table for column in tree.find_all(exp.Column)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 import duckdb
@@ -115,8 +116,10 @@ def test_what_databricks_says_parses_there() -> None:
         ("epoch_us(t)", "DATEDIFF(MICROSECOND, CAST('1970-01-01 00:00:00' AS TIMESTAMPNTZ), t)", "DATETIME_DIFF(t, CAST('1970-01-01 00:00:00' AS DATETIME), MICROSECOND)", "CAST(TO_UNIXTIME(t) * 1e6 AS BIGINT)"),
         ("d + 7", "DATEADD(DAY, 7, d)", "d + 7", "DATE_ADD('DAY', 7, d)"),
         ("d - date '2024-01-01'", "DATEDIFF(DAY, CAST('2024-01-01' AS DATE), d)", "DATE_DIFF(d, CAST('2024-01-01' AS DATE), DAY)", "DATE_DIFF('day', CAST('2024-01-01' AS DATE), d)"),
-        ("d + interval 1 month", "d + INTERVAL '1 MONTH'", "d + INTERVAL 1 MONTH", "d + INTERVAL '1' MONTH"),
-        ("d + interval 36 hour", "CAST(d AS TIMESTAMPNTZ) + INTERVAL '36 HOUR'", "CAST(d AS DATETIME) + INTERVAL 36 HOUR", "CAST(d AS TIMESTAMP(6)) + INTERVAL '36' HOUR"),
+        ("d + interval 1 month", "CAST(DATEADD(MONTH, 1, d) AS TIMESTAMPNTZ)", "d + INTERVAL 1 MONTH", "CAST(DATE_ADD('MONTH', 1, d) AS TIMESTAMP(6))"),
+        ("cast(interval 2 week + d as date)", "CAST(DATEADD(WEEK, 2, d) AS DATE)", "CAST(d + INTERVAL 2 WEEK AS DATE)", "CAST(DATE_ADD('WEEK', 2, d) AS DATE)"),
+        ("t - interval 1 quarter", "DATEADD(QUARTER, -1, t)", "t - INTERVAL 1 QUARTER", "DATE_ADD('QUARTER', -1, t)"),
+        ("d + interval 36 hour", "DATEADD(HOUR, 36, CAST(d AS TIMESTAMPNTZ))", "CAST(d AS DATETIME) + INTERVAL 36 HOUR", "DATE_ADD('HOUR', 36, CAST(d AS TIMESTAMP(6)))"),
         ("d > '2024-06-01'", "d > '2024-06-01'", "d > '2024-06-01'", "d > CAST('2024-06-01' AS DATE)"),
         ("z at time zone 'Europe/Berlin'", "CAST(CONVERT_TIMEZONE('Europe/Berlin', z) AS TIMESTAMPNTZ)", "CAST(DATETIME(z, 'Europe/Berlin') AS DATETIME)", "CAST(AT_TIMEZONE(z, 'Europe/Berlin') AS TIMESTAMP(6))"),
         ("monthname(d)", "TO_CHAR(d, 'MMMM')", "FORMAT_DATE('%B', d)", "DATE_FORMAT(CAST(d AS TIMESTAMP(6)), '%M')"),
@@ -185,12 +188,41 @@ def test_a_text_is_tried_by_a_pattern(dialect: str) -> None:
     [
         ("snowflake", "CAST(DATEADD(DAY, CAST(series.VALUE AS INT), low) AS DATE) AS day FROM span CROSS JOIN LATERAL FLATTEN(INPUT => ARRAY_GENERATE_RANGE(0, DATEDIFF(DAY, low, high) + 1)) AS series"),
         ("bigquery", "CAST(moment AS DATE) AS day FROM span CROSS JOIN UNNEST(GENERATE_DATE_ARRAY(low, high, INTERVAL 1 DAY)) AS moment"),
-        ("trino", "CAST(series.moment AS DATE) AS day FROM span CROSS JOIN UNNEST(SEQUENCE(low, high, INTERVAL '1' DAY)) AS series(moment)"),
+        ("trino", "CAST(DATE_ADD('DAY', CAST(series.step AS BIGINT), low) AS DATE) AS day FROM span CROSS JOIN UNNEST(FLATTEN(TRANSFORM(SEQUENCE(0, DATE_DIFF('day', low, high), 10000), begun -> SEQUENCE(begun, LEAST(DATE_DIFF('day', low, high), begun + 9999))))) AS series(step)"),
     ],
 )  # fmt: skip
 def test_a_series_of_days_is_joined(dialect: str, joined: str) -> None:
     series = "SELECT CAST(unnest(generate_series(low, high, INTERVAL 1 DAY)) AS DATE) AS day FROM span"
     assert in_dialect(sqlglot.parse_one(series, dialect="duckdb"), dialect, pretty=False) == f"SELECT {joined}"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 9_998, 9_999, 10_000, 10_001, 19_999, 20_000, 35_063, None])
+def test_trinos_sequences_follow_each_other(steps: int | None) -> None:
+    """A sequence has 10,000 entries at most there. The text, read as Trino's, gives each hour in DuckDB, too."""
+    low = dt.datetime(2020, 1, 1, 5)
+    high = "NULL" if steps is None else f"'{low + dt.timedelta(hours=steps)}'"
+    span = f"SELECT TIMESTAMP '{low}' AS low, CAST({high} AS TIMESTAMP) AS high"
+    series = f"SELECT unnest(generate_series(low, high, INTERVAL 1 HOUR)) AS hour FROM ({span}) AS span"
+    text = in_dialect(sqlglot.parse_one(series, dialect="duckdb"), "trino", pretty=False)
+    found = duckdb.sql(sqlglot.parse_one(text, dialect="trino").sql("duckdb") + " ORDER BY hour").fetchall()
+    assert found == [(low + dt.timedelta(hours=n),) for n in range(-1 if steps is None else steps + 1)]
+
+
+def test_bigquery_joins_what_is_one_row_to_all() -> None:
+    query = "WITH a AS (SELECT k FROM t), b AS (SELECT SUM(x) + 1 AS s FROM t) SELECT k, s FROM a LEFT JOIN b ON TRUE"
+    text = in_dialect(sqlglot.parse_one(query, dialect="duckdb"), "bigquery", pretty=False)
+    assert text.endswith("SELECT k, s FROM a CROSS JOIN b")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["SELECT x AS s FROM t", "SELECT SUM(x) AS s FROM t GROUP BY k", "SELECT SUM(x) AS s FROM t HAVING SUM(x) > 0",
+     "SELECT SUM(x) OVER () AS s FROM t"],
+)  # fmt: skip
+def test_bigquery_joins_nothing_else_without_an_equality(rows: str) -> None:
+    query = f"WITH a AS (SELECT k FROM t), b AS ({rows}) SELECT k, s FROM a LEFT JOIN b ON TRUE"
+    with pytest.raises(UsageError, match="an outer join without an equality"):
+        in_dialect(sqlglot.parse_one(query, dialect="duckdb"), "bigquery")
 
 
 def test_bigquery_joins_on_equalities() -> None:
@@ -217,6 +249,9 @@ def test_snowflakes_names_stand_without_quotes_but_for_its_own_words() -> None:
         ("levenshtein(s, 'a')", "snowflake bigquery trino"),
         ("age(t, t)", "snowflake bigquery trino"),
         ("t - t", "snowflake bigquery trino"),
+        ("d + interval 1 month - d", "snowflake bigquery trino"),
+        ("t + interval (x) day", "snowflake bigquery trino"),
+        ("t + interval '5' microsecond", "snowflake trino"),
         ("cast(z as date)", "snowflake bigquery trino"),
         ("extract(hour from z)", "snowflake bigquery trino"),
         ("date_trunc('day', z)", "snowflake bigquery trino"),
@@ -230,6 +265,8 @@ def test_snowflakes_names_stand_without_quotes_but_for_its_own_words() -> None:
         ("regexp_replace(s, 'a', 'b')", "bigquery trino"),
         ("regexp_matches(s, '(?:a)b')", "snowflake"),
         ("strftime(d, '%A')", "snowflake"),
+        ("strftime(t, '%f')", "bigquery trino"),
+        ("strptime(s, '%H:%M:%S.%f')", "bigquery trino"),
         ("s like s", "bigquery"),
     ],
 )

@@ -156,6 +156,27 @@ def _nulls_last(keys: list[exp.Expr]) -> list[exp.Expr]:
     return found
 
 
+def joined_on_nothing(tree: exp.Expr) -> exp.Expr:
+    """LEFT JOIN t ON TRUE → CROSS JOIN t, where t is an aggregate without groups, which has one row always."""
+    with_ = tree.args.get("with_") or tree.args.get("with")
+    steps = {cte.alias: cte.this for cte in with_.expressions} if with_ is not None else {}
+    for join in tree.find_all(exp.Join):
+        on = join.args.get("on")
+        if join.side == "LEFT" and isinstance(on, exp.Boolean):
+            if not on.this or not _is_one_row(steps.get(join.this.name)):
+                raise Unsayable("an outer join without an equality")
+            join.set("side", None)
+            join.set("kind", "CROSS")
+            join.set("on", None)
+    return tree
+
+
+def _is_one_row(query: exp.Expr | None) -> bool:
+    if not isinstance(query, exp.Select) or any(query.args.get(part) for part in ("group", "having", "limit")):
+        return False
+    return any(node.find(exp.AggFunc) and not node.find(exp.Window) for node in query.expressions)
+
+
 def joined_on_null(tree: exp.Expr) -> exp.Expr:
     """LEFT JOIN … ON a IS NOT DISTINCT FROM b → TO_JSON_STRING(a) = TO_JSON_STRING(b): outer joins take equalities."""
     for join in tree.find_all(exp.Join):
@@ -243,6 +264,7 @@ _SAYS = Says(
     base_ten=lambda value: call("LOG10", value),
     base_two=lambda value: call("LOG", value, number(2)),
     at_zone=lambda moment, zone: call("DATETIME", moment, zone),
+    moved=lambda node: node,
 )
 
 
@@ -297,7 +319,7 @@ FORMS: Forms = {
 DIALECT = Dialect(
     "bigquery",
     "bigquery",
-    (divided_in_double, series_joined(_series), joined_on_null, decimals_wide_enough),
+    (divided_in_double, series_joined(_series), joined_on_nothing, joined_on_null, decimals_wide_enough),
     forms=FORMS,
     checked=True,
 )

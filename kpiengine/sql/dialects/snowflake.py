@@ -18,7 +18,7 @@ from kpiengine.sql.dialects.rewriting import Dialect, Forms, Unsayable, call, nu
 from kpiengine.sql.dialects.series import series_joined
 from kpiengine.sql.dialects.strings import as_text, joined, known_or_empty, part_number
 from kpiengine.sql.dialects.tries import double_by_pattern
-from kpiengine.sql.dialects.unrun import Says, cast, cut_checked, forms, not_zero
+from kpiengine.sql.dialects.unrun import Says, cast, cut_checked, forms, moved_by_a_call, not_zero
 
 _ISO = {"WEEK": "WEEKISO", "ISODOW": "DAYOFWEEKISO", "ISOYEAR": "YEAROFWEEKISO", "DOY": "DAYOFYEAR"}
 """Parts that no setting of a session changes."""
@@ -186,6 +186,7 @@ _SAYS = Says(
     base_ten=lambda value: call("LOG", number(10), value),
     base_two=lambda value: call("LOG", number(2), value),
     at_zone=lambda moment, zone: call("CONVERT_TIMEZONE", zone, moment),
+    moved=moved_by_a_call,
 )
 
 

@@ -29,14 +29,14 @@ from kpiengine.sql.dialects.strings import (
     trimmed,
 )
 from kpiengine.sql.dialects.tries import double_by_pattern
-from kpiengine.sql.dialects.unrun import Says, cut_checked, forms, not_zero
+from kpiengine.sql.dialects.unrun import Says, cut_checked, forms, moved_by_a_call, not_zero
 
 _FUNCTIONS = {"ISODOW": "DAY_OF_WEEK", "ISOYEAR": "YEAR_OF_WEEK", "DOY": "DAY_OF_YEAR"}
 
-# Of MySQL, whose minutes are %i and whose months' names are %M.
+# Of MySQL, whose minutes are %i and whose months' names are %M. Its %f has milliseconds alone.
 _FORMATS = {
     "Y": "%Y", "y": "%y", "m": "%m", "-m": "%c", "d": "%d", "-d": "%e", "H": "%H", "I": "%h", "M": "%i", "S": "%s",
-    "f": "%f", "j": "%j", "B": "%M", "b": "%b", "A": "%W", "a": "%a", "p": "%p", "G": "%x", "V": "%v",
+    "j": "%j", "B": "%M", "b": "%b", "A": "%W", "a": "%a", "p": "%p", "G": "%x", "V": "%v",
 }  # fmt: skip
 
 
@@ -151,10 +151,19 @@ def extracted(node: exp.RegexpExtract) -> exp.Expr:
     return known_or_empty(node.this, found)
 
 
+LONGEST = 10_000
+"""A sequence of more entries is an error there."""
+
+
 def _series(low: exp.Expr, high: exp.Expr, unit: str) -> tuple[exp.Expr, exp.Expr]:
-    alias = exp.TableAlias(this=exp.to_identifier("series"), columns=[exp.to_identifier("moment")])
-    every = call("SEQUENCE", low, high, exp.Interval(this=text("1"), unit=exp.var(unit)))
-    return exp.Unnest(expressions=[every], alias=alias), exp.column("moment", "series")
+    """Sequences, one behind the other: there are more hours in two years than a sequence may have entries."""
+    last = call("DATE_DIFF", text(unit.lower()), low.copy(), high)
+    begun = exp.to_identifier("begun")
+    end = exp.Least(this=last, expressions=[exp.Add(this=begun.copy(), expression=number(LONGEST - 1))])
+    part = exp.Lambda(this=call("SEQUENCE", begun.copy(), end), expressions=[begun])
+    every = call("FLATTEN", call("TRANSFORM", call("SEQUENCE", number(0), last.copy(), number(LONGEST)), part))
+    alias = exp.TableAlias(this=exp.to_identifier("series"), columns=[exp.to_identifier("step")])
+    return exp.Unnest(expressions=[every], alias=alias), _added(unit, exp.column("step", "series"), low)
 
 
 _COMPARED = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.NullSafeEQ, exp.NullSafeNEQ)
@@ -193,6 +202,7 @@ _SAYS = Says(
     base_ten=lambda value: call("LOG10", value),
     base_two=lambda value: call("LOG2", value),
     at_zone=lambda moment, zone: call("AT_TIMEZONE", moment, zone),
+    moved=moved_by_a_call,
 )
 
 

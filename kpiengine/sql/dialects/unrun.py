@@ -29,7 +29,8 @@ class Says:
 
     `part` says a part of a date (not EPOCH) as an integer, `micros` the microseconds from 1970 to a TIMESTAMP, `days`
     the days from one DATE to another, `later` a DATE so many days later, `whole` an integer division, `base_ten` a
-    logarithm, `base_two` one to base 2, `at_zone` what the clock on the wall shows somewhere, of a moment with a zone.
+    logarithm, `base_two` one to base 2, `at_zone` what the clock on the wall shows somewhere, of a moment with a zone,
+    `moved` a DATE or a moment plus or minus an interval.
     """
 
     part: Part
@@ -40,11 +41,14 @@ class Says:
     base_ten: Callable[[exp.Expr], exp.Expr]
     base_two: Callable[[exp.Expr], exp.Expr]
     at_zone: Callable[[exp.Expr, exp.Expr], exp.Expr]
+    moved: Form
 
 
 def cast(node: exp.Cast) -> exp.Expr:
     """Casts: a DOUBLE becomes the nearest integer, of two the even one; truth values become numbers by INT."""
     to, inner = family_of_cast(node), family(node.this)
+    if to == "date" and node.this.is_type("timestamp") and isinstance(node.this.this, exp.DateAdd):
+        node.set("this", node.this.this)  # by `moved_by_a_call`
     if inner == "timestamptz" and to in ("date", "timestamp", "text"):
         raise Unsayable(ZONE)
     if to == "int" and inner == "double":
@@ -100,11 +104,33 @@ def concatenated(node: exp.DPipe) -> exp.Expr:
     return exp.DPipe(this=as_text(node.this), expression=as_text(node.expression), safe=True)
 
 
+_UNITS = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
+
+
+def moved_by_a_call(node: exp.Add | exp.Sub) -> exp.Expr:
+    """x + INTERVAL 1 QUARTER → DATE_ADD('QUARTER', 1, x): not every unit is one of a dialect's intervals, and of the
+    call the documentation tells what becomes of the end of a month."""
+    span = node.expression
+    unit, many = span.args["unit"].name.upper().removesuffix("S"), span.this
+    if unit not in _UNITS:
+        raise Unsayable(f'no interval in the unit "{unit.lower()}"')
+    if isinstance(many, exp.Literal) and many.this.lstrip("-").isdigit():
+        many = number(many.this)
+    elif family(many) != "int":
+        raise Unsayable("how many is an integer")
+    many = exp.Neg(this=wrapped(many)) if isinstance(node, exp.Sub) else many
+    found = exp.DateAdd(this=node.this, expression=many, unit=exp.var(unit))
+    # A TIMESTAMP, as DuckDB's is: the call's own is a DATE where it is given one.
+    return exp.cast(found, "TIMESTAMP") if family(node.this) == "date" else found
+
+
 def _moved(says: Says) -> Form:
     def moved(node: exp.Add | exp.Sub) -> exp.Expr:
+        minus = isinstance(node, exp.Sub)
+        if not minus and isinstance(node.this, exp.Interval):
+            node = exp.Add(this=wrapped(node.expression), expression=node.this)
         span = node.expression
         left_, right_ = family(node.this), family(span)
-        minus = isinstance(node, exp.Sub)
         if minus and left_ == right_ == "date":
             return says.days(span, node.this)
         if left_ == "date" and right_ == "int":
@@ -114,6 +140,8 @@ def _moved(says: Says) -> Form:
         hours = isinstance(span, exp.Interval) and str(span.args["unit"].name).upper() in ("HOUR", "MINUTE", "SECOND")
         if hours and left_ == "date":
             node.set("this", exp.cast(node.this, "TIMESTAMP"))
+        if isinstance(span, exp.Interval):
+            return says.moved(node)
         return no_intervals(node) if isinstance(node, exp.Sub) else node
 
     return moved
