@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from bench.scale import PARTS
+
 
 def main() -> None:
     """Reads the command line."""
@@ -36,11 +38,9 @@ def main() -> None:
     others.add_argument("--pairs", type=int, default=5)
     others.add_argument("--threads", type=int, default=os.cpu_count())
 
-    scale = commands.add_parser("scale", help="time and memory over rows, metrics, dimensions, periods, projects")
-    scale.add_argument("--scales", type=float, nargs="+", default=[0.01, 0.1, 1], help="10 makes 100 million orders")
-    scale.add_argument("--middle", type=float, default=0.1, help="the scale of all but the growth over rows")
-    scale.add_argument("--times", type=int, default=3)
-    scale.add_argument("--threads", type=int, default=os.cpu_count())
+    _scale_options(
+        commands.add_parser("scale", help="time and memory over rows, metrics, dimensions, periods, projects")
+    )
 
     peers = commands.add_parser("peers", help="other semantic layers, for what they can express")
     peers.add_argument("--data", type=Path, required=True)
@@ -59,6 +59,14 @@ def main() -> None:
     startup.add_argument("--turns", type=int, default=11)
 
     _do(parser.parse_args())
+
+
+def _scale_options(scale: argparse.ArgumentParser) -> None:
+    scale.add_argument("--scales", type=float, nargs="+", default=[0.01, 0.1, 1], help="10 makes 100 million orders")
+    scale.add_argument("--middle", type=float, default=0.1, help="the scale of all but the growth over rows")
+    scale.add_argument("--times", type=int, default=3)
+    scale.add_argument("--parts", nargs="+", choices=PARTS, help="these alone, beside what was measured before")
+    scale.add_argument("--threads", type=int, default=os.cpu_count())
 
 
 def _do(given: argparse.Namespace) -> None:
@@ -81,7 +89,7 @@ def _do(given: argparse.Namespace) -> None:
     if given.command == "scale":
         from bench.scale import scale
 
-        scale(given.scales, given.middle, given.threads, given.times)
+        scale(given.scales, given.middle, given.threads, given.times, given.parts)
     if given.command == "report":
         from bench.report import report
 

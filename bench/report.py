@@ -9,6 +9,7 @@ from typing import Any
 from bench.measure import geometric_mean
 from bench.plot import lines
 from bench.results import load
+from bench.scale import EXPORTS
 from bench.venvs import ROOT
 
 DOCS = ROOT / "docs"
@@ -136,8 +137,8 @@ def _scale(rows: list[Row]) -> str:
     by = {name: [row for row in rows if row["over"] == name] for name in dict.fromkeys(row["over"] for row in rows)}
     parts = []
     for name, found in by.items():
-        file = _plotted(name, [row for row in found if "wall" in row])
-        parts += [f"### Over {name}" if name != "exports in 2 GB" else "### Exports with `memory_limit: 2GB`"]
+        file = _plotted(name, [row for row in found if "wall" in row]) if name != EXPORTS else []
+        parts += [f"### Over {name}" if name != EXPORTS else "### Exports with `memory_limit: 2GB`"]
         parts += [_words(f"over-{name.replace(' ', '-')}"), *file, _scale_table(found)]
     return "\n\n".join(part.strip() for part in parts if part.strip())
 

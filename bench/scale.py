@@ -6,13 +6,13 @@ Every figure comes from a process of its own, so that its peak of memory is its 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.child import ask
 from bench.data import make
-from bench.results import save
+from bench.results import load, save
 from bench.venvs import BUILD
 from bench.workloads import WORKLOADS
 
@@ -22,21 +22,43 @@ DIMENSIONS = ("month", "status", "product_line", "customers.channel", "customers
 PERIODS = ("year", "quarter", "month", "week", "day", "hour")
 PROJECTS = (10, 100, 1_000, 10_000)
 
+PARTS = ("rows", "metrics", "dimensions", "periods", "projects", "exports")
+EXPORTS = "exports in 2 GB"
+OVER = (*PARTS[:-1], EXPORTS)
+
 Row = dict[str, Any]
 
 
-def scale(scales: Iterable[float], middle: float, threads: int, times: int) -> list[Row]:
-    """Measures all of it. `scales` are those over which rows grow, `middle` is that of all the rest."""
-    rows: list[Row] = []
-    for size in scales:
-        rows += _told(_over_rows(_made(size), size, threads, times))
-    data = _made(middle)
-    for part in (_over_metrics, _over_dimensions, _over_periods):
-        rows += _told(part(data, threads, times))
-    rows += _told(_over_projects(_made(0.01), threads))
-    rows += _told(_in_2_gb(_made(max(scales)), threads))
-    save("scale", rows, middle=middle)
-    return rows
+def scale(
+    scales: Sequence[float], middle: float, threads: int, times: int, parts: Sequence[str] | None = None
+) -> list[Row]:
+    """Measures `parts` (all of PARTS). `scales` are those over which rows grow, `middle` is that of all the rest.
+
+    Kept as it grows, beside what was measured before at other scales.
+    """
+    kept = {_key(row): row for row in (load("scale") or {}).get("rows", [])}
+    for part in parts or PARTS:
+        for row in _told(_part(part, scales, middle, threads, times)):
+            kept[_key(row)] = row
+            save("scale", sorted(kept.values(), key=lambda row: OVER.index(row["over"])), middle=middle)
+    return list(kept.values())
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return row["over"], row["x"], row["what"], row["side"]
+
+
+def _part(part: str, scales: Sequence[float], middle: float, threads: int, times: int) -> Iterator[Row]:
+    if part == "rows":
+        for size in scales:
+            yield from _over_rows(_made(size), size, threads, times)
+    elif part == "projects":
+        yield from _over_projects(_made(0.01), threads)
+    elif part == "exports":
+        yield from _in_2_gb(_made(max(scales)), max(scales), threads)
+    else:
+        over = {"metrics": _over_metrics, "dimensions": _over_dimensions, "periods": _over_periods}[part]
+        yield from over(_made(middle), threads, times)
 
 
 def _made(size: float) -> Path:
@@ -101,7 +123,7 @@ def _over_projects(data: Path, threads: int) -> Iterator[Row]:
             yield {"over": "projects", "x": count, "what": "open, compile 20", "side": "ours", **found}
 
 
-def _in_2_gb(data: Path, threads: int) -> Iterator[Row]:
+def _in_2_gb(data: Path, size: float, threads: int) -> Iterator[Row]:
     """Exports of what is largest, under a limit of memory."""
     for workload in WORKLOADS:
         if workload.name in (*OVER_ROWS, "monthly_cohorts", "acquisition"):
@@ -109,7 +131,7 @@ def _in_2_gb(data: Path, threads: int) -> Iterator[Row]:
             for side in ("expert", "ours"):
                 given = {"metrics": workload.metrics, "by": workload.by, "expert": workload.expert}
                 found = ask(side=side, **common, **given)
-                yield {"over": "exports in 2 GB", "x": data.name, "what": workload.name, "side": side, **found}
+                yield {"over": EXPORTS, "x": round(size * 10_000_000), "what": workload.name, "side": side, **found}
 
 
 _SOURCES = """\
