@@ -65,6 +65,10 @@ METRICS = {
     "so_far": "running(sum(amount))",
     "newest": "max(per(customer_id, min(at)))",
     "begun": "count(per(customer_id, min(at)))",
+    "paid_share": "count_if(status = 'paid') / (count_if(status = 'paid') + count_if(status = 'open') + count(until))",
+    "answers": "count_if(status = 'open') + (count(until) + count_if(status = 'paid')) + count_if(status = 'open')",
+    "until": "count(until)",
+    "one_more": "count_if(status = 'open') + (1 + count(until))",
 }
 Row = tuple[Any, ...]
 
@@ -291,9 +295,12 @@ def test_groups_are_told_by_bits_of_the_rows_that_firsts_come_from(project, monk
     assert answers == [rows_of(project.query(["new", "new_value"], by=by).arrow())]
 
 
-def chosen_and_plain(project: Project, monkeypatch: pytest.MonkeyPatch, names: list[str], **asked: Any) -> str:
+def chosen_and_plain(
+    project: Project, monkeypatch: pytest.MonkeyPatch, names: list[str], but: str = "", **asked: Any
+) -> str:
     """The statement after the passes for a cluster, whose rows are those of the plan as it is made."""
-    monkeypatch.setenv("KPI_PASSES", "always entities seen prune merge fold days")
+    chosen = [each.__name__ for each in passes.ENGINES["spark"] if each.__name__ != but]
+    monkeypatch.setenv("KPI_PASSES", " ".join(["always", *chosen]))
     result = project.query(names, **asked)
     answers = [rows_of(result.arrow())]
     monkeypatch.setenv("KPI_PASSES", "none")
@@ -340,6 +347,18 @@ def test_only_what_is_a_time_without_a_zone_becomes_a_day(tmp_path, monkeypatch)
         assert AS_TIME in result.sql and AS_DAY not in result.sql
         told = [(row["month"], row["new"]) for row in result.rows()]
     assert told == [(dt.date(2026, 2, 1), 1), (dt.date(2026, 3, 1), 0), (None, 0)]
+
+
+@pytest.mark.parametrize("rows", [ROWS, []], ids=["rows", "none"])
+@pytest.mark.parametrize("by", [["month"], ["customers.city"], "none"])
+@pytest.mark.parametrize(
+    ("names", "sums"),
+    [(["paid_share"], 1), (["answers"], 1), (["paid_share", "answers"], 0), (["paid_share", "until"], 0),
+     (["paid_share", "rows"], 1), (["one_more"], 0), (["paid_share", "paid"], 1)],
+)  # fmt: skip
+def test_counts_that_are_read_together_are_one(project, monkeypatch, names, sums, by, rows):
+    sql = chosen_and_plain(bound(project, *rows), monkeypatch, names, but="fold", by=by)
+    assert len(re.findall(r"AS \w+_and_more\b", sql)) == sums
 
 
 @pytest.mark.parametrize(("by", "whole"), [("month", True), ("year", True), ("week", False), ("day", False)])

@@ -24,14 +24,19 @@ from kpiengine.passes.rescan import rescan
 from kpiengine.passes.seen import seen
 from kpiengine.passes.stages import stages
 from kpiengine.passes.starts import starts
+from kpiengine.passes.sums import sums
 from kpiengine.plan import Plan
 from kpiengine.plan.steps import Scan
 
 Pass = Callable[[Plan, Context], Plan]
 
-PASSES: tuple[Pass, ...] = (entities, packed, masks, seen, prune, merge, fold, stages, starts, days, rescan, inner)
-ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, merge, fold, days)}
+PASSES: tuple[Pass, ...] = (
+    entities, packed, masks, seen, prune, merge, fold, stages, starts, sums, days, rescan, inner,
+)  # fmt: skip
+ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, merge, fold, sums, days)}
 """The passes that are right, and pay, on an engine, by its dialect."""
+CLUSTER = ("seen", "sums", "days")
+"""Those that are for a cluster, and else where they are named."""
 
 
 def passed(plan: Plan, context: Context, chosen: str = "all") -> Plan:
@@ -40,8 +45,8 @@ def passed(plan: Plan, context: Context, chosen: str = "all") -> Plan:
     wanted = _chosen(chosen)
     if context.dialect == "duckdb" and not context.always and not _has_many_rows(plan, context):
         return plan
-    named = {"seen", "days"} & set(_words(chosen))
-    context = replace(context, on_cluster=context.dialect == "spark" or bool(named))
+    named = any(word in CLUSTER for word in _words(chosen))
+    context = replace(context, on_cluster=context.dialect == "spark" or named)
     for each in wanted:
         plan = each(plan, context) if each in useful else plan
     return plan
