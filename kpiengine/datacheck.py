@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from kpiengine.errors import KpiError, Problem
 from kpiengine.model import Model, Source
-from kpiengine.model.source import quoted
+from kpiengine.model.source import identifier, quoted
 from kpiengine.plan.kinds import entity_name, option_values
 from kpiengine.sql import RenderedSource
 
@@ -59,7 +59,7 @@ def _at_source(problem: Problem, model: Model, name: str) -> Problem:
 def _whole(source: Source, rendered: Rendered) -> exp.Select:
     """All columns of the source's rows, every one of them computed: a value that does not fit its type shows."""
     relation = rendered(source.name)
-    columns = [exp.alias_(c.expression.copy(), quoted(c.name).this.copy()) for c in source.columns.values()]
+    columns = [exp.alias_(c.expression.copy(), identifier(c.name)) for c in source.columns.values()]
     query = exp.select(*columns).from_(relation.expression.copy())
     for name, cte in relation.ctes:
         query = query.with_(exp.to_identifier(name), as_=cte.copy(), copy=False)

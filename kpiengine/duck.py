@@ -16,7 +16,7 @@ from kpiengine.duckerrors import engine_errors, plain_reason, stream_error, with
 from kpiengine.errors import DefinitionError, EngineError, Problem, listing, suggest
 from kpiengine.functions import plain_texts_as_casts
 from kpiengine.model import TypeFault
-from kpiengine.model.source import quoted
+from kpiengine.model.source import identifier
 from kpiengine.spec import Option
 
 _OURS = frozenset(
@@ -79,7 +79,7 @@ class DuckSession:
         self._running: set[duckdb.DuckDBPyConnection] = set()
         self._typing: duckdb.DuckDBPyConnection | None = None
         self._tables: dict[tuple[tuple[str, str], ...], str] = {}
-        self._told: dict[str, str] = {}
+        self._told: dict[tuple[str, exp.Expr], str] = {}
         self._one_at_a_time = threading.RLock()  # for connections that queries share; each query has one of its own
         self._closed = False
 
@@ -181,13 +181,13 @@ class DuckSession:
 
     def columns(self, relation: exp.Expr) -> dict[str, str]:
         """The columns of what stands in a FROM clause, and their types, without reading its rows."""
-        return self.query_columns(exp.select("*").from_(relation.copy()))
+        return self.query_columns(exp.select("*").from_(relation.copy(), copy=False))
 
     def query_columns(self, query: exp.Query) -> dict[str, str]:
-        """The columns of a query and their types, without running it."""
+        """The columns of a query, which is taken in, and their types, without running it."""
         cursor = self.cursor()
         try:
-            described = cursor.execute(exp.Describe(this=query).sql("duckdb")).fetchall()
+            described = cursor.execute(exp.Describe(this=query).sql("duckdb", copy=False)).fetchall()
         finally:
             cursor.close()
         return {str(row[0]): str(row[1]) for row in described}
@@ -212,16 +212,15 @@ class DuckSession:
 
     def _types(self, columns: Mapping[str, str], expressions: Sequence[exp.Expr]) -> list[str]:
         table = self._table_of(columns)
-        texts = [f"{table}: {expression.sql('duckdb')}" for expression in expressions]
-        unknown = {text: e for text, e in zip(texts, expressions, strict=True) if text not in self._told}
+        unknown = [e.copy() for e in dict.fromkeys(expressions) if (table, e) not in self._told]
         if unknown:
-            named = [exp.alias_(plain_texts_as_casts(e.copy()), f"e{n}") for n, e in enumerate(unknown.values())]
-            query = exp.select(*named).from_(exp.to_table(table, alias="t"))
+            named = [exp.alias_(plain_texts_as_casts(e.copy()), f"e{n}", copy=False) for n, e in enumerate(unknown)]
+            query = exp.select(*named, copy=False).from_(exp.to_table(table, alias="t"), copy=False)
             with self._one_at_a_time:
                 # Binding alone: a statement that is run, be it DESCRIBE, takes four times as long.
-                found = self._typing_cursor().sql(query.sql("duckdb")).types
-            self._told |= {text: str(kind) for text, kind in zip(unknown, found, strict=True)}
-        return [self._told[text] for text in texts]
+                found = self._typing_cursor().sql(query.sql("duckdb", copy=False)).types
+            self._told |= {(table, e): str(kind) for e, kind in zip(unknown, found, strict=True)}
+        return [self._told[table, e] for e in expressions]
 
     def _table_of(self, columns: Mapping[str, str]) -> str:
         """An empty table with these columns, made once, for expressions to be bound to."""
@@ -328,7 +327,7 @@ def _attach(name: str, path: Path) -> exp.Attach:
 
 def empty(columns: Mapping[str, str]) -> exp.Select:
     """A query with these columns, of these types, and no rows."""
-    made = [exp.alias_(exp.Cast(this=exp.null(), to=_type(t)), quoted(n).this.copy()) for n, t in columns.items()]
+    made = [exp.alias_(exp.Cast(this=exp.null(), to=_type(t)), identifier(n)) for n, t in columns.items()]
     return exp.select(*(made or [exp.alias_(exp.Literal.number(1), "nothing")])).where(exp.false())
 
 

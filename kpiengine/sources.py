@@ -30,7 +30,7 @@ from kpiengine.errors import DataError, DefinitionError, KpiError, Problem
 from kpiengine.footers import Footers, bounds_of, width
 from kpiengine.functions import REFUSED_FUNCTIONS, function_name
 from kpiengine.model import Model, Source
-from kpiengine.model.source import quoted
+from kpiengine.model.source import identifier
 from kpiengine.plan.expressions import column
 from kpiengine.spec import ProjectSpec, SourceSpec
 from kpiengine.sql import RenderedSource
@@ -204,7 +204,7 @@ class Sources:
         if isinstance(relation, ArrowRelation):
             table = f"{name}_arrow"
             self.session.bind(table, relation.open())
-            return exp.to_table(quoted(table).this.sql("duckdb"))
+            return exp.to_table(identifier(table).sql("duckdb"))
         if isinstance(relation, SqlRelation):
             for database, path in relation.attach.items():
                 self.session.attach(database, path)
@@ -300,7 +300,7 @@ class Sources:
         assert self.model is not None
         bound: Source = self.model.source(name)
         rendered = self._from(name, read)
-        columns = [exp.alias_(c.expression.copy(), quoted(c.name).this.copy()) for c in bound.columns.values()]
+        columns = [exp.alias_(c.expression.copy(), identifier(c.name)) for c in bound.columns.values()]
         whole = exp.select(*columns).from_(rendered.expression.copy())
         if bound.filters:
             kept = exp.select("*").from_(whole.subquery(name)).where(*[f.tree.copy() for f in bound.filters])

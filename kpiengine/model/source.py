@@ -91,7 +91,12 @@ class Source:
 
 def quoted(name: str) -> exp.Column:
     """A reference to a column; quoted where its name is not a plain lower-case word."""
-    return exp.column(exp.to_identifier(name, quoted=None if _plain(name) else True))
+    return exp.column(identifier(name), copy=False)
+
+
+def identifier(name: str) -> exp.Identifier:
+    """A column's name; quoted where it is not a plain lower-case word."""
+    return exp.Identifier(this=name, quoted=not _plain(name))
 
 
 def _plain(name: str) -> bool:

@@ -164,6 +164,8 @@ class _Binder:
 
 def _counted_rows(tree: exp.Expr) -> exp.Expr:
     """count_if(c) → count(*) filter (where c), which is 0 and not NULL where there is no row, on every engine."""
+    if tree.find(exp.CountIf) is None:
+        return tree
 
     def counted(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.CountIf):
@@ -174,7 +176,7 @@ def _counted_rows(tree: exp.Expr) -> exp.Expr:
         twice = isinstance(node, exp.Filter) and isinstance(node.this, exp.Filter)
         return with_filter(node.this, [node.expression.this]) if twice else node
 
-    return tree.copy().transform(counted).transform(flat)
+    return tree.transform(counted).transform(flat, copy=False)
 
 
 def _inside(node: exp.Expr, others: list[exp.Anonymous]) -> bool:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from sqlglot import exp
 
 from kpiengine.calendar import Calendar
-from kpiengine.model.source import quoted
+from kpiengine.model.source import identifier
 
 
 def column(name: str, table: str | None = None) -> exp.Column:
     """A reference to a column, of a step's alias where `table` is given."""
-    return exp.column(quoted(name).this.copy(), table=table)
+    return exp.column(identifier(name), table=table, copy=False)
 
 
 def date_literal(day: dt.date) -> exp.Expr:
@@ -82,9 +82,7 @@ def with_filter(call: exp.Expr, conditions: Iterable[exp.Expr]) -> exp.Expr:
 
 def renamed(tree: exp.Expr, new: Callable[[exp.Column], exp.Expr]) -> exp.Expr:
     """A copy of `tree` with each column replaced by `new(column)`."""
-    return tree.copy().transform(
-        lambda n: new(n) if isinstance(n, exp.Column) and not isinstance(n.this, exp.Star) else n
-    )
+    return tree.transform(lambda n: new(n) if isinstance(n, exp.Column) and not isinstance(n.this, exp.Star) else n)
 
 
 def qualified(tree: exp.Expr, table: str) -> exp.Expr:

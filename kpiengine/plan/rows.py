@@ -17,7 +17,7 @@ from kpiengine.errors import Problem
 from kpiengine.formula import safe_divisions
 from kpiengine.functions import KEYED_FUNCTIONS, OVERALL, function_name, is_aggregate
 from kpiengine.model.paths import OutOfReach
-from kpiengine.model.source import Column, Source, quoted
+from kpiengine.model.source import Column, Source, identifier, quoted
 from kpiengine.plan.expressions import both_equal, day_of, period_of, renamed
 from kpiengine.plan.simpler import computed, of_numbers
 from kpiengine.plan.steps import Aggregate, KeyCheck, Link, Named, Select, Step
@@ -60,9 +60,9 @@ class Rows:
         if not self._links:
             return []
         scan = self.space.scan_name(self.source.name)
-        columns = [Named(name, exp.column(quoted(name).this.copy(), table=scan)) for name in self._own.values()]
+        columns = [Named(name, exp.column(identifier(name), table=scan, copy=False)) for name in self._own.values()]
         for alias, linked in self._links.items():
-            columns += [Named(n, exp.column(quoted(c).this.copy(), table=alias)) for c, n in linked.columns.items()]
+            columns += [Named(n, exp.column(identifier(c), table=alias, copy=False)) for c, n in linked.columns.items()]
         return [Select(self._name, scan, tuple(columns), tuple(x.link for x in self._links.values()))]
 
     # -- names -> columns
@@ -139,8 +139,8 @@ class Rows:
             self.space.need(target, right)
             on.append(
                 exp.EQ(
-                    this=exp.column(quoted(left.name).this.copy(), table=left_table),
-                    expression=exp.column(quoted(right.name).this.copy(), table=alias),
+                    this=exp.column(identifier(left.name), table=left_table, copy=False),
+                    expression=exp.column(identifier(right.name), table=alias, copy=False),
                 )
             )
         self.space.check(KeyCheck(scan, target.name, tuple(right.name for _, right in keys), here.name))
@@ -162,8 +162,8 @@ class Rows:
         column = table.find(parts[-1])
         alias = told.replace(".", "_").lower()
         if alias not in self._links:
-            left = exp.column(quoted(self.own(own).name).this.copy(), table=self.space.scan_name(self.source.name))
-            right = exp.column(quoted(table.entity).this.copy(), table=alias)
+            left = exp.column(identifier(self.own(own).name), table=self.space.scan_name(self.source.name), copy=False)
+            right = exp.column(identifier(table.entity), table=alias, copy=False)
             self._links[alias] = _Linked(Link(table.step, alias, (exp.EQ(this=left, expression=right),)))
         return self._linked(alias, column.name, column.type)
 
@@ -294,7 +294,11 @@ def _bound(
     named: Callable[[exp.Column], exp.Expr],
     keyed: Callable[[exp.Expr], exp.Expr],
 ) -> exp.Expr:
-    """A copy of `tree` with columns replaced by `named` and calls of keyed functions by `keyed`, from the root down."""
+    """A copy of `tree` with columns replaced by `named` and calls of keyed functions by `keyed`, from the root down.
+
+    It does not know where it stands in a file: what is wrong with its names is told by now, and whatever is made of it
+    would carry its places along.
+    """
 
     def replacement(node: exp.Expr) -> exp.Expr | None:
         if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
@@ -315,6 +319,8 @@ def _bound(
                 waiting.append(child)
             else:
                 child.replace(new.copy())
+    for node in root.walk():
+        node._meta = None
     return root
 
 

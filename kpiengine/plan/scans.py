@@ -177,7 +177,7 @@ class Workspace:
             whole = column.expression.copy()
             return exp.paren(whole, copy=False) if isinstance(whole, exp.Binary | exp.Unary) else whole
 
-        return tree.copy().transform(raw)
+        return tree.transform(raw)
 
     def sources(self) -> tuple[str, ...]:
         """The names of the sources that are read."""

@@ -9,6 +9,7 @@ from functools import singledispatch
 from sqlglot import exp
 
 from kpiengine.functions import plain_texts_written_out
+from kpiengine.model.source import identifier
 from kpiengine.plan.expressions import column, renamed
 from kpiengine.plan.steps import (
     Aggregate,
@@ -127,7 +128,7 @@ def _named(columns: Iterable[Named]) -> list[exp.Expr]:
 def _as(tree: exp.Expr, name: str) -> exp.Expr:
     if isinstance(tree, exp.Column) and tree.name == name:
         return tree
-    return exp.alias_(tree, column(name).this.copy(), copy=False)
+    return exp.alias_(tree, identifier(name), copy=False)
 
 
 def _scan(step: Scan, relation: exp.Expr) -> exp.Select:
@@ -148,8 +149,9 @@ def _select(step: Select) -> exp.Select:
     query = exp.select(*columns, copy=False).from_(_table(step.input), copy=False)
     query = _linked(query, step.links)
     query = query.where(*[f.copy() for f in step.filters], copy=False) if step.filters else query
-    query = query.distinct() if step.distinct else query
-    return query.order_by(*[_sorted(Sorting(name)) for name in step.sorted_by]) if step.sorted_by else query
+    query = query.distinct(copy=False) if step.distinct else query
+    sort = [_sorted(Sorting(name)) for name in step.sorted_by]
+    return query.order_by(*sort, copy=False) if sort else query
 
 
 @_query.register
@@ -158,15 +160,16 @@ def _aggregate(step: Aggregate) -> exp.Select:
     query = _linked(query, step.links)
     query = query.where(*[f.copy() for f in step.filters], copy=False) if step.filters else query
     if not step.measures and step.keys:
-        return query.distinct()
+        return query.distinct(copy=False)
     if not step.measures:
-        return query.select(exp.alias_(exp.Count(this=exp.Star()), "rows_seen"))
-    return query.group_by(*[exp.Literal.number(n) for n in range(1, len(step.keys) + 1)]) if step.keys else query
+        return query.select(exp.alias_(exp.Count(this=exp.Star()), "rows_seen", copy=False), copy=False)
+    places = [exp.Literal.number(n) for n in range(1, len(step.keys) + 1)]
+    return query.group_by(*places, copy=False) if places else query
 
 
 def _linked(query: exp.Select, links: Sequence[Link]) -> exp.Select:
     for link in links:
-        on = exp.and_(*[c.copy() for c in link.on])
+        on = exp.and_(*[c.copy() for c in link.on], copy=False)
         everything = isinstance(on, exp.Boolean) and on.this
         if everything and link.required:
             query = query.join(_table(link.step, link.alias), join_type="cross", copy=False)
@@ -186,17 +189,18 @@ def _stitch(step: Stitch) -> exp.Select:
             _as(column(name), step.told(owner, name)) if owner is part else _as(exp.null(), step.told(owner, name))
             for owner, name in places
         ]
-        arms.append(exp.select(*[column(k) for k in step.keys], *values).from_(_table(part.step)))
+        of_part = exp.select(*[column(k) for k in step.keys], *values, copy=False)
+        arms.append(of_part.from_(_table(part.step), copy=False))
     united = arms[0]
     for arm in arms[1:]:
-        united = exp.union(united, arm, distinct=False)
+        united = exp.union(united, arm, distinct=False, copy=False)
     names = [step.told(owner, name) for owner, name in places]
     top = [_as(exp.Max(this=column(n)), n) for n in names]
     parts = exp.Subquery(this=united, alias=exp.TableAlias(this=exp.to_identifier("parts")))
-    query = exp.select(*[column(k) for k in step.keys], *top).from_(parts)
+    query = exp.select(*[column(k) for k in step.keys], *top, copy=False).from_(parts, copy=False)
     if not step.keys:
         return query
-    return query.group_by(*[column(k) for k in step.keys]) if top else query.distinct()
+    return query.group_by(*[column(k) for k in step.keys], copy=False) if top else query.distinct(copy=False)
 
 
 @_query.register
@@ -204,9 +208,9 @@ def _union(step: Union) -> exp.Query:
     arms = [_query(arm) for arm in step.inputs]
     united = arms[0]
     if len(arms) == 1:
-        return united.distinct() if step.distinct and isinstance(united, exp.Select) else united
+        return united.distinct(copy=False) if step.distinct and isinstance(united, exp.Select) else united
     for arm in arms[1:]:
-        united = exp.union(united, arm, distinct=step.distinct)
+        united = exp.union(united, arm, distinct=step.distinct, copy=False)
     return united
 
 
@@ -217,7 +221,7 @@ def _series(step: Series) -> exp.Select:
         start=column("low"), end=column("high"), step=exp.Interval(this=exp.Literal.string("1"), unit=exp.var(unit))
     )
     moment = exp.cast(exp.Explode(this=series), "TIMESTAMP" if step.hourly else "DATE")
-    return exp.select(exp.alias_(moment, step.column)).from_(_table(step.bounds))
+    return exp.select(exp.alias_(moment, step.column, copy=False), copy=False).from_(_table(step.bounds), copy=False)
 
 
 @_query.register
@@ -238,8 +242,8 @@ def _output(output: Output, ctes: dict[str, exp.Query]) -> exp.Query:
         sort = [_sorted(s, first) for s in output.order] if links else [_sorted(s) for s in output.order]
     else:
         ctes[RESULT] = _query(Union(RESULT, output.inputs))
-        query = exp.select(*[column(c) for c in shown]).from_(RESULT)
-        query = query.where(*[f.copy() for f in output.filters]) if output.filters else query
+        query = exp.select(*[column(c) for c in shown], copy=False).from_(RESULT, copy=False)
+        query = query.where(*[f.copy() for f in output.filters], copy=False) if output.filters else query
         sort = [_sorted(s) for s in output.order]
     if output.per and output.limit is not None:
         query = _limited_per_group(query, output, output.limit, ctes)
@@ -255,9 +259,10 @@ def _limited_per_group(query: exp.Select, output: Output, limit: int, ctes: dict
         partition_by=[column(c) for c in output.per],
         order=exp.Order(expressions=[_sorted(s) for s in output.order]),
     )
-    ctes["ranked"] = query.select(exp.alias_(place, "place_in_group"))
+    ctes["ranked"] = query.select(exp.alias_(place, "place_in_group", copy=False), copy=False)
     first = exp.LTE(this=exp.column("place_in_group"), expression=exp.Literal.number(limit))
-    return exp.select(*[column(c.name) for c in output.columns]).from_("ranked").where(first)
+    query = exp.select(*[column(c.name) for c in output.columns], copy=False)
+    return query.from_("ranked", copy=False).where(first, copy=False)
 
 
 def _sorted(sorting: Sorting, select: Select | Aggregate | None = None) -> exp.Ordered:

@@ -58,6 +58,7 @@ def in_dialect(statement: exp.Query, dialect: str = "duckdb", *, pretty: bool = 
         return tree.sql(
             dialect=known.writer,
             pretty=pretty,
+            copy=False,
             unsupported_level=ErrorLevel.IGNORE if dialect == "duckdb" else ErrorLevel.RAISE,
         )
     except (Unsayable, UnsupportedError) as error:

@@ -50,4 +50,4 @@ def _without_casts(node: exp.Expr) -> str:
             inner = inner.this
         return inner
 
-    return node.copy().transform(bare).sql()
+    return node.transform(bare).sql()
