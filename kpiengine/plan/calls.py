@@ -20,6 +20,8 @@ from kpiengine.sqltext import Sql
 
 VALUE = "value"
 _TRUTH = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
+            "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")  # fmt: skip
 _IN_DOUBLE = (
     exp.Avg,
     exp.Median,
@@ -96,6 +98,7 @@ class _Binder:
         own: tuple[exp.Expr, ...] = ()
         if isinstance(outer, exp.Filter):  # rows that the call itself leaves out are left out below
             own = (self.bind(outer.expression.this),)
+            self.check_conditions(own, self.rows.types)
             outer = outer.this
         inside = [n for n in outer.find_all(exp.Anonymous) if function_name(n) == PER]
         inside = [n for n in inside if not _inside(n, inside)]
@@ -121,6 +124,7 @@ class _Binder:
         return self.call(tree, filters)
 
     def typed(self, tree: exp.Expr, types: dict[str, str], filters: tuple[exp.Expr, ...], per: Per | None) -> BoundCall:
+        self.check_conditions([call.expression.this for call in tree.find_all(exp.Filter)], types)
         if self.problems:
             return BoundCall(exp.null(), "NULL")
         try:
@@ -134,6 +138,21 @@ class _Binder:
         if kind in ("HUGEINT", "UHUGEINT", "UBIGINT"):
             tree, kind = exp.cast(tree, "BIGINT"), "BIGINT"
         return BoundCall(tree, kind, filters, per)
+
+    def check_conditions(self, trees: Sequence[exp.Expr], types: dict[str, str]) -> None:
+        """Notes a call's own condition that is neither true or false nor a number, which DuckDB takes for true where
+        it is not 0: a time behind `where` would else be found out by rows alone, in words of the engine."""
+        for tree in trees:
+            if self.problems or isinstance(tree, _TRUTH):
+                continue
+            try:
+                kind = self._type(tree, types)
+            except TypeFault as fault:
+                self.problems.append(self.measure.call.problem(f"{self.what}: {fault.reason}"))
+                return
+            if kind not in ("BOOLEAN", "NULL") and not kind.startswith(_NUMBERS):
+                message = f"{self.what}: what stands behind where is to be true or false, and this is {kind}"
+                self.problems.append(self.measure.call.problem(message))
 
     def _type(self, tree: exp.Expr, types: dict[str, str]) -> str:
         return self.rows.space.model.catalog.types(types, [tree])[0]
