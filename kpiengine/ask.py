@@ -151,7 +151,7 @@ def _zone(name: str | None) -> str | None:
 
 
 def _parameters(value: Mapping[str, Any] | Texts) -> dict[str, Any]:
-    """`["country=FR", "lag=1"]` → {"country": "FR", "lag": 1}."""
+    """`["country=FR", "lag=1", "channels=[web, fair]"]` → {"country": "FR", "lag": 1, "channels": ["web", "fair"]}."""
     if isinstance(value, Mapping):
         return dict(value)
     found: dict[str, Any] = {}
@@ -164,6 +164,9 @@ def _parameters(value: Mapping[str, Any] | Texts) -> dict[str, Any]:
 
 
 def _typed(text: str) -> Any:
+    if text.startswith("[") and text.endswith("]"):
+        parts = [part.strip() for part in text[1:-1].split(",")]
+        return [] if parts == [""] else [_typed(part) for part in parts]
     for kind in (int, float):
         try:
             return kind(text)

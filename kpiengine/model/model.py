@@ -58,11 +58,15 @@ class Model:
         self._effective: dict[str, MetricSpec] = {}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Model:
-        """The same model with other values of parameters. UsageError for one that no metric has."""
-        for name in parameters:
-            known = sorted({p for m in self._metrics.values() for p in m.parameters})
-            if name not in known:
+        """The same model with other values of parameters. UsageError for one that no metric has, or a text for one
+        that is a number wherever it stands."""
+        for name, value in parameters.items():
+            own = [m.parameters[name] for m in self._metrics.values() if name in m.parameters]
+            if not own:
+                known = sorted({p for m in self._metrics.values() for p in m.parameters})
                 raise UsageError(f'no metric has a parameter "{name}"; there are: {choices(name, known)}')
+            if isinstance(value, str) and all(_is_number(each) for each in own):
+                raise UsageError(f'the parameter "{name}" is a number ({own[0]}), and was given "{value}"')
         model = Model(
             self.spec, self._metrics, self._kinds, self.catalog, self.calendar, {**self.parameters, **parameters}
         )
@@ -285,6 +289,10 @@ class Model:
         if isinstance(value, list | tuple):
             return exp.Tuple(expressions=[exp.convert(v) for v in value])
         return exp.convert(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _among(tree: exp.Expr, test: exp.In, value: exp.Expr) -> exp.Expr:
