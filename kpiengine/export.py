@@ -179,7 +179,17 @@ def replaced(path: Path, *, folder: bool) -> Iterator[Path]:
             put_down(place)
             _put(place, path, beside)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot write {path}: {_why(path, error)}") from error
+
+
+def _why(path: Path, error: OSError) -> str:
+    """What keeps `path` from being written, and the cure where there is one to tell."""
+    reason, nearest = error.strerror or str(error), next(p for p in path.parents if p.exists())
+    if not nearest.is_dir():
+        return f"{nearest} is a file, not a folder: give another path, or remove it"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{reason}; check who may write to {nearest}, or give another path"
+    return reason
 
 
 def put_down(place: Path) -> None:

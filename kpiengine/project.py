@@ -42,6 +42,7 @@ from kpiengine.spec import (
     read_project,
     resolve_extends,
 )
+from kpiengine.spec.find import PROJECT_FILE
 from kpiengine.spec.unread import layered
 from kpiengine.store import place_of
 
@@ -104,7 +105,8 @@ class Project:
         except DefinitionError as error:
             raise told(error.problems) from None
         if problems:
-            raise told(project._found_further())
+            unread = not read.sources and any(p.place.path == PROJECT_FILE for p in problems)
+            raise told(project._found_further(unread))
         if asked is not None and asked.is_current():
             project._opened = asked
             if not project._library.problems:
@@ -123,12 +125,13 @@ class Project:
         project.root, project.metrics = Path(kept.spec.root), kept.metrics
         return project
 
-    def _found_further(self) -> builtins.list[Problem]:
+    def _found_further(self, unread: bool) -> builtins.list[Problem]:
         """Problems of what could be read, beside those that kept the project from opening.
 
-        A message about a thing that could not be read is only their echo, and is left out.
+        A message about a thing that could not be read is only their echo, and is left out. `unread`: the sources were
+        not.
         """
-        echoes = [f'"{name}"' for name in self.spec.broken]
+        echoes = [f'"{name}"' for name in self.spec.broken] + (['there is no source "'] if unread else [])
         with self:
             return [p for p in self._catalogue.check(unreadable=False) if not any(echo in p.message for echo in echoes)]
 

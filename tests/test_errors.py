@@ -35,6 +35,25 @@ def kpi(folder: Path, *arguments: str) -> Result:
     return got
 
 
+# -- definitions
+
+
+def test_what_a_kpi_yaml_that_cannot_be_read_would_have_said_is_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "m.yaml").write_text("metrics: {m: {source: s, formula: sum(x)}, n: {formula: mm / 2}}\n")
+    (tmp_path / "kpi.yaml").write_text("sources: {s: {from: s.parquet}\n")
+    told = kpi(tmp_path, "check").stderr.splitlines()
+    assert [line.split(": ", 1)[0] for line in told[:2]] == ["kpi.yaml:1:10", "metrics/m.yaml:1:57"]
+    assert "there is no source" not in "".join(told)
+
+
+def test_a_file_of_targets_is_no_source_of_kpi_yaml(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("period,value\n2026-01-01,1\n")
+    more = "m: {source: ss, formula: sum(x), grain: month, target: {from: t.csv}}"
+    (tmp_path / "kpi.yaml").write_text(f"sources: {{s: {{from: s.parquet}}}}\nmetrics: {{{more}}}\n")
+    assert 'there is no source "ss"; kpi.yaml has: s  (did you mean "s"?)' in kpi(tmp_path, "check").stderr
+
+
 # -- data
 
 

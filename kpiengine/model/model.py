@@ -15,7 +15,7 @@ from kpiengine.kind import Kind
 from kpiengine.model.paths import OutOfReach, Path, find_path
 from kpiengine.model.source import Catalog, Source, bind_as_far, bind_source
 from kpiengine.records import dataclass
-from kpiengine.spec import MetricSpec, ProjectSpec
+from kpiengine.spec import MetricSpec, ProjectSpec, TargetFile
 from kpiengine.spec.text import Text
 from kpiengine.sqltext import Sql, parse_sql
 
@@ -207,7 +207,8 @@ class Model:
         return self._sources[name]
 
     def _no_source(self, name: str) -> str:
-        known = self.spec.sources
+        targets = {f"{m.name}_targets" for m in self._metrics.values() if isinstance(m.target, TargetFile)}
+        known = [each for each in self.spec.sources if each not in targets]
         return f'there is no source "{name}"; kpi.yaml has: {listing(known)}{suggest(name, known)}'
 
     def is_bound(self, name: str) -> bool:

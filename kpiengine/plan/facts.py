@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from sqlglot import exp
 
-from kpiengine.errors import DefinitionError, Place, Problem, UsageError
+from kpiengine.calendar import PERIODS
+from kpiengine.errors import DefinitionError, Place, Problem, UsageError, suggest
 from kpiengine.model import OutOfReach, TypeFault
 from kpiengine.plan.calls import BoundCall, bind_call
 from kpiengine.plan.dimensions import Dimension
@@ -171,7 +172,10 @@ class FactBinder:
         try:
             return rows.find(dimension.parts)
         except OutOfReach as out:
-            raise UsageError(f'{told} cannot be asked by "{dimension.told}": {out}') from None
+            names = [c.name for c in rows.source.columns.values()]
+            near = suggest(dimension.told, [*names, *PERIODS])
+            why = out if near == suggest(dimension.told, names) else f"{out.head}, and no period{near}"
+            raise UsageError(f'{told} cannot be asked by "{dimension.told}": {why}') from None
 
     def _condition(self, sql: Sql, rows: Rows, time: str | None, told: str) -> exp.Expr:
         problems: list[Problem] = []
