@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlglot import exp
 
-from kpiengine.errors import KpiError, Problem
+from kpiengine.errors import DefinitionError, KpiError, Problem
 from kpiengine.model import Model, Source
-from kpiengine.model.source import identifier, quoted
+from kpiengine.model.source import identifier, own_columns, quoted
 from kpiengine.plan.kinds import entity_name, option_values
+from kpiengine.spec import MetricSpec
 from kpiengine.sql import RenderedSource
 
 Rendered = Callable[[str], RenderedSource]
@@ -127,9 +129,17 @@ def _without_entity(model: Model, name: str, ask: Ask, rendered: Rendered) -> It
     if column is None:
         return
     rows = _whole(source, rendered).subquery("r")
-    total, missing = _numbers(ask, [exp.Count(this=exp.Star()), _missing([quoted(column.name)])], rows)
+    counts = [exp.Count(this=exp.Star()), _missing([quoted(column.name)])]
+    total, missing = _numbers(ask, counts, rows, *_own_conditions(model, metric, source))
     if missing:
         yield Problem(
             metric.place if metric.library is None else source.spec.place,
             f'"{name}" leaves out {missing} of {total} rows of source "{source.name}", which have no {column.name}',
         )
+
+
+def _own_conditions(model: Model, metric: MetricSpec, source: Source) -> Iterator[exp.Expr]:
+    """A kind's filters, as far as they ask of the source's own columns: rows that they leave out nobody misses."""
+    for sql in model.filters(metric):
+        with suppress(DefinitionError):  # a joined column, or one that there is not, which the definition's check tells
+            yield own_columns(sql, source, f'filter of "{metric.name}"').tree

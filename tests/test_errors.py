@@ -134,6 +134,24 @@ def test_check_counts_rows_without_key_or_time_and_keys_that_stand_twice(tmp_pat
     ]
 
 
+def test_check_counts_rows_that_a_kind_leaves_out_for_want_of_an_entity_among_those_that_pass_its_filters(
+    tmp_path: Path,
+) -> None:
+    options = "source: s, customer: c, time: t, amount: x"
+    kinds = f"""
+  all: {{kind: rfm, {options}}}
+  some: {{kind: cohort, {options}, filters: [x > $least], parameters: {{least: 1}}}}
+  known: {{kind: clv, {options}, filters: [c is not null]}}
+"""
+    (tmp_path / "kpi.yaml").write_text(f"sources: {{s: {{from: s.csv, time: t}}}}\nmetrics:{kinds}")
+    (tmp_path / "s.csv").write_text("c,t,x\n1,2026-01-01,1\n,2026-01-02,1\n,2026-01-03,2\n2,2026-01-04,3\n")
+    assert kpi(tmp_path, "check", "--data").stderr.splitlines() == [
+        'kpi.yaml:3:3: "all" leaves out 2 of 4 rows of source "s", which have no c',
+        'kpi.yaml:4:3: "some" leaves out 1 of 2 rows of source "s", which have no c',
+        "2 problems",
+    ]
+
+
 # -- settings of the engine
 
 

@@ -89,6 +89,10 @@ class Cohort(Kind):
         """The customer, the time and the amount."""
         return {name: str(options[name]) for name in ("customer", "time", "amount")}
 
+    def entity(self, options: Mapping[str, Any]) -> str | None:
+        """The customer's option: rows without one are left out."""
+        return "customer"
+
     def columns(self, options: Mapping[str, Any], table: str | None = None) -> tuple[KindColumn, ...]:
         """The cohort, the period's number, and what the customers did in it."""
         return _columns((), table)
