@@ -314,7 +314,8 @@ def _texts_hint(columns: Mapping[str, str], expression: exp.Expr, reason: str) -
     if "VARCHAR" not in reason or not texts:
         return ""
     which = f'"{texts[0]}" is text' if len(texts) == 1 else f"{listing(texts)} are texts"
-    return f"; {which} in the data: cast it, or give a CSV source its types: {{{texts[0]}: DOUBLE}}"
+    how = f"its signs (decimal: ',', thousands: '.'), or types: {{{texts[0]}: DOUBLE}}"
+    return f"; {which} in the data: cast it, or give a CSV source {how}"
 
 
 def _attach(name: str, path: Path) -> exp.Attach:

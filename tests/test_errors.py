@@ -107,10 +107,26 @@ def test_a_text_where_a_number_should_be_is_named_with_the_cure(tmp_path: Path, 
     (project(tmp_path, "s.csv") / "s.csv").write_text("x\n" + rows)
     got = kpi(tmp_path, "query", "m", "--by", "none")
     assert got.exit_code == 1
-    assert 'sum() does not take VARCHAR; "x" is text in the data' in got.stderr
+    assert (
+        'sum() does not take VARCHAR; "x" is text in the data: cast it, or give a CSV source its signs (decimal:'
+        in got.stderr
+    )
     assert "types: {x: DOUBLE}" in got.stderr
     (project(tmp_path, "{csv: {path: s.csv, types: {x: DOUBLE}}}") / "s.csv").write_text("x\n")
     assert kpi(tmp_path, "query", "m,n", "--by", "none", "--format", "csv").stdout == "m,n\n,0\n"
+
+
+def test_a_time_in_numbers_gets_a_cure_that_takes_numbers(tmp_path: Path) -> None:
+    told = '"t", which is BIGINT: map it to a date under columns, for instance t: to_timestamp(t) or strptime('
+    cures = {"to_timestamp(t)": "1970-08-23", "strptime(cast(t as varchar), '%Y%m%d')": "2026-01-01"}
+    (tmp_path / "s.csv").write_text("t,x\n20260101,1\n")
+    project(tmp_path, "s.csv, time: t")
+    assert told in kpi(tmp_path, "query", "m", "--by", "day").stderr
+    for cure, day in cures.items():
+        assert cure in kpi(tmp_path, "query", "m", "--by", "day").stderr
+        project(tmp_path, f's.csv, time: t, columns: {{t: "{cure}"}}')
+        assert kpi(tmp_path, "query", "m", "--by", "day", "--format", "csv").stdout == f"day,m\n{day},1\n"
+        project(tmp_path, "s.csv, time: t")
 
 
 def test_a_sum_beyond_bigint_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ def _names(source: Source) -> Iterable[Problem]:
             elif what == "time" and not is_temporal(column.type):
                 message = (
                     f'time of source "{spec.name}" is "{name}", which is {column.type}: map it to a date under columns,'
-                    f" for instance {name}: cast({name} as date) or strptime({name}, '%d.%m.%Y')"
+                    f" for instance {_as_time(name, column.type)}"
                 )
                 yield Problem(place, message)
     for join in spec.joins.values():
@@ -352,6 +352,12 @@ def _names(source: Source) -> Iterable[Problem]:
         for name in join.on:
             if source.find(name) is None:
                 yield Problem(place, f'unknown column "{name}" in join "{join.name}"; {source.lacks(name)}')
+
+
+def _as_time(name: str, kind: str) -> str:
+    if kind.endswith("INT") or kind == "INTEGER":  # seconds since 1970, or digits
+        return f"{name}: to_timestamp({name}) or strptime(cast({name} as varchar), '%Y%m%d')"
+    return f"{name}: cast({name} as date) or strptime({name}, '%d.%m.%Y')"
 
 
 def is_temporal(kind: str) -> bool:
