@@ -181,9 +181,18 @@ class FactBinder:
         problems: list[Problem] = []
         bound = rows.bind(sql, f"--where {sql.text.value}", time, problems)
         if problems:
-            raise UsageError(*[Problem(Place(), f"{told}: {p.message}") for p in problems])
+            hint = self._is_of_results(sql, rows)
+            raise UsageError(*[Problem(Place(), f"{told}: {p.message}{hint}") for p in problems])
         self._check_condition(rows, sql, bound, f"--where {sql.text.value}", UsageError)
         return bound
+
+    def _is_of_results(self, sql: Sql, rows: Rows) -> str:
+        """What to do where a condition on rows names a metric."""
+        for found in sql.tree.find_all(exp.Column):
+            metric = None if found.table or rows.source.find(found.name) else self.space.model.find_metric(found.name)
+            if metric is not None:
+                return f'; "{metric.name}" is a metric: what is asked of results belongs to --having'
+        return ""
 
     def _check_conditions(self, fact: Fact, texts: Sequence[Sql], bound: Sequence[exp.Expr], what: str) -> None:
         if self.problems:
