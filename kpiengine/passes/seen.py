@@ -2,7 +2,8 @@
 
     groups: select distinct month(time), channel from orders left join customers …
     each:   select customer, min(time) from orders group by customer   →
-    each:   select customer, min(time), bit_or(1 << place of month(time)) as months_seen from orders group by customer
+    placed: select customer, time, place of month(time) as place from orders
+    each:   select customer, min(time), bit_or(1 << place) as months_seen from placed group by customer
     seen:   select channel, bit_or(months_seen) from each left join customers … group by channel
     groups: select month, channel from seen join the months that there may be on their bits
 
@@ -117,14 +118,25 @@ def _rewritten(plan: Plan, groups: _Groups, lineage: Lineage) -> Plan:
     bits = free(f"{groups.period}s_seen", [n.name for n in (*each.keys, *each.measures, *step.keys)])
     own = {c.name: c.expression for c in groups.joined.columns}
     number = renamed(groups.number, lambda c: column(own[c.name].name))
-    measured = replace(each, measures=(*each.measures, Named(bits, _bits(number, len(groups.starts)))))
-    made: dict[str, list[Step]] = {each.name: [measured], step.name: _steps(groups, bits, lineage)}
+    read = dict.fromkeys(c.name for n in (*each.keys, *each.measures) for c in n.expression.find_all(exp.Column))
+    place = free("place", read)
+    placed = Select(
+        lineage.unique(f"{each.input}_placed"), each.input,
+        (*(Named(name, column(name)) for name in read), Named(place, _place(number, len(groups.starts)))),
+    )  # fmt: skip
+    measured = replace(each, input=placed.name, measures=(*each.measures, Named(bits, _bits(column(place)))))
+    made: dict[str, list[Step]] = {each.name: [placed, measured], step.name: _steps(groups, bits, lineage)}
     return replace(plan, steps=tuple(s for old in plan.steps for s in made.get(old.name, [old])))
 
 
-def _bits(number: exp.Expr, without: int) -> exp.Expr:
-    """The bits of all rows, that of the place `without` for those without a time."""
-    place = exp.Coalesce(this=exp.paren(number, copy=False), expressions=[exp.Literal.number(without)])
+def _place(number: exp.Expr, without: int) -> exp.Expr:
+    """A row's place among the periods, `without` for one without a time. It has a name, as it is asked for twice where
+    a bit is checked to be one."""
+    return exp.Coalesce(this=exp.paren(number, copy=False), expressions=[exp.Literal.number(without)])
+
+
+def _bits(place: exp.Expr) -> exp.Expr:
+    """The bits of all rows."""
     one = exp.cast(exp.Literal.number(1), "BIGINT")
     return exp.BitwiseOrAgg(this=exp.BitwiseLeftShift(this=one, expression=place))
 
