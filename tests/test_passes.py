@@ -295,6 +295,22 @@ def test_groups_are_told_by_bits_of_the_rows_that_firsts_come_from(project, monk
     assert answers == [rows_of(project.query(["new", "new_value"], by=by).arrow())]
 
 
+@pytest.mark.parametrize("months", [61, 62, 63])
+def test_as_many_periods_as_bits_have_room_for(tmp_path, monkeypatch, months):
+    spec = "sources: {t: {from: t.parquet, time: at}}\nmetrics:\n"
+    (tmp_path / "kpi.yaml").write_text(f'{spec}  new: {{source: t, formula: "{METRICS["new"]}"}}\n', encoding="utf-8")
+    starts = [dt.datetime(2020 + n // 12, n % 12 + 1, 15) for n in range(months)]
+    rows = [(n % 7, start) for n, start in enumerate(starts)] + [(None, starts[1]), (1, None)]
+    columns = {"customer_id": [c for c, _ in rows], "at": pa.array([t for _, t in rows], pa.timestamp("us"))}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with kpiengine.open(tmp_path) as project:
+        monkeypatch.setenv("KPI_PASSES", "always entities seen prune")
+        told = project.query("new", by="month")
+        assert ("BIT_OR" in told.sql) == (months <= 62)
+        found = [(row["month"], row["new"]) for row in told.rows()]
+    assert found == [(start.date().replace(day=1), int(n < 7)) for n, start in enumerate(starts)] + [(None, 0)]
+
+
 def chosen_and_plain(
     project: Project, monkeypatch: pytest.MonkeyPatch, names: list[str], but: str = "", **asked: Any
 ) -> str:
@@ -472,7 +488,7 @@ def test_a_time_that_a_footer_denies_is_an_error(tmp_path, monkeypatch, day):
                 result.arrow()
 
 
-@pytest.mark.parametrize("day", ["2025-12-31", "2026-05-01", "2031-06-01", "1999-01-01"])
+@pytest.mark.parametrize("day", ["2025-12-31", "2026-05-01", "2031-06-01", "1999-01-01", "2020-09-30"])
 def test_bits_of_a_time_that_a_footer_denies_are_an_error(tmp_path, monkeypatch, day):
     monkeypatch.setenv("KPI_PASSES", "always entities seen prune")
     spec = "sources: {t: {from: t.parquet, time: at}}\nmetrics:\n"

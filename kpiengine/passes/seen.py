@@ -176,7 +176,8 @@ def _inner(step: str, on: exp.Expr) -> Link:
 
 def _checked(bits: str, places: int) -> exp.Expr:
     """The bits, unless one lies beyond the periods' and that of no time."""
-    fits = exp.LT(this=column(bits), expression=exp.cast(exp.Literal.number(2 ** (places + 1)), "BIGINT"))
+    most = exp.cast(exp.Literal.number(2 ** (places + 1) - 1), "BIGINT")
+    fits = exp.LTE(this=column(bits), expression=most)
     wrong = exp.cast(exp.Anonymous(this="error", expressions=[exp.Literal.string(CHANGED)]), "BIGINT")
     nothing = exp.Is(this=column(bits), expression=exp.null())
     return exp.Case(ifs=[exp.If(this=exp.or_(fits, nothing), true=column(bits))], default=wrong)
