@@ -73,7 +73,7 @@ def _next(work: Work, source: str, step: int) -> exp.Select:
         carried.append(number(0).as_("next_more") if last else _carried(work, step, _more()).as_("next_more"))
     columns = [column(name) for name in ("entity", "moment", "step", *work.carried)]
     query = exp.select(*columns, *carried).from_(source)
-    return query if last else query.where(exp.LTE(this=column("step"), expression=number(step)))
+    return query if last else query.where(exp.LTE(this=column("step"), expression=number(step)), copy=False)
 
 
 def _carried(work: Work, step: int, value: exp.Expr) -> exp.Window:
@@ -93,17 +93,17 @@ def _more() -> exp.Expr:
 
 def _starts(work: Work, source: str) -> exp.Select:
     """The events of the first step, each with its chain, and the step that it reaches: `reached`."""
-    reached, numbers = exp.case(), work.steps.numbers
+    reached, numbers = list[exp.If](), work.steps.numbers
     for step in reversed(numbers[1:]):
         there: exp.Expr = known(column(f"time_{step}"))
         if work.streams:
             there = exp.GTE(this=_more(), expression=number(step - 1))
         if work.window:
             in_time = work.in_time(column(f"time_{step}"), work.deadline(column("moment")))
-            there = exp.and_(there, in_time)
-        reached = reached.when(there, number(step))
+            there = exp.and_(there, in_time, copy=False)
+        reached.append(exp.If(this=there, true=number(step)))
     later = map(column, work.times[1:])
-    value: exp.Expr = reached.else_(number(1)) if len(numbers) > 1 else number(1)
+    value: exp.Expr = exp.Case(ifs=reached, default=number(1)) if reached else number(1)
     columns = [column("entity"), column("moment").as_("time_1"), *later, *map(column, work.carried)]
     first = exp.EQ(this=column("step"), expression=number(1))
     return exp.select(*columns, value.as_("reached")).from_(source).where(first)

@@ -89,10 +89,9 @@ def _summary(work: Work, counts: str) -> exp.Select:
 
     def of_step(prefix: str, shift: int = 0) -> exp.Expr:
         """The step's own count or time, or that of the step `shift` before."""
-        choice = exp.case(column("step"))
-        for step in numbers[max(shift, 0 if prefix == "entities" else 1) :]:
-            choice = choice.when(number(step), column(f"{prefix}_{step - shift}"))
-        return choice if choice.args.get("ifs") else exp.cast(exp.null(), "DOUBLE")
+        told = numbers[max(shift, 0 if prefix == "entities" else 1) :]
+        values = [exp.If(this=number(step), true=column(f"{prefix}_{step - shift}")) for step in told]
+        return exp.Case(this=column("step"), ifs=values) if values else exp.cast(exp.null(), "DOUBLE")
 
     def share(of: exp.Expr) -> exp.Expr:
         return exp.Div(

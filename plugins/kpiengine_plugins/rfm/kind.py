@@ -207,15 +207,16 @@ def _segments(scores: str, context: KindContext) -> exp.Select:
 def _segment(patterns: Sequence[Pattern], scale: int) -> exp.Expr:
     if not patterns:
         return exp.cast(exp.null(), "VARCHAR").as_("segment")
-    choice = exp.case().when(exp.column("r").is_(exp.null()), exp.null())
+    choices = [exp.If(this=exp.column("r").is_(exp.null()), true=exp.null())]
     for pattern in patterns:
         fits = [
             _within(score, low, high)
             for score, (low, high) in zip(SCORES, pattern.ranges, strict=False)
             if (low, high) != (1, scale)
         ]
-        choice = choice.when(exp.and_(*fits) if fits else exp.true(), exp.Literal.string(pattern.segment))
-    return exp.cast(choice.else_(exp.Literal.string(OTHERS)), "VARCHAR").as_("segment")
+        met = exp.and_(*fits, copy=False) if fits else exp.true()
+        choices.append(exp.If(this=met, true=exp.Literal.string(pattern.segment)))
+    return exp.cast(exp.Case(ifs=choices, default=exp.Literal.string(OTHERS)), "VARCHAR", copy=False).as_("segment")
 
 
 def _within(score: str, low: int, high: int) -> exp.Expr:

@@ -38,12 +38,12 @@ def score_steps(context: KindContext, name: str) -> list[Cte]:
             value = _steps(measure, options)
         if measure == "recency":  # few days are good: turned round, and unknown for a customer without a day
             value = exp.Sub(this=exp.Literal.number(scale + 1), expression=exp.paren(value))
-            value = exp.case().when(exp.Not(this=exp.column(measure).is_(exp.null())), value)
-        columns.append(exp.cast(value, "BIGINT").as_(score))
-    query = exp.select(*columns).from_(measures)
+            value = _when(exp.Not(this=exp.column(measure).is_(exp.null())), value)
+        columns.append(exp.alias_(exp.cast(value, "BIGINT", copy=False), score, copy=False))
+    query = exp.select(*columns, copy=False).from_(measures, copy=False)
     for step in steps:
         if step.name != f"{name}_sizes":
-            query = query.join(step.name, join_type="cross")
+            query = query.join(step.name, join_type="cross", copy=False)
     return [*steps, Cte(f"{name}_scores", query)]
 
 
@@ -95,8 +95,14 @@ def _steps(measure: str, options: Mapping[str, Any]) -> exp.Expr:
 def _one_more_for_each(conditions: list[exp.Expr]) -> exp.Expr:
     score: exp.Expr = exp.Literal.number(1)
     for condition in conditions:
-        score = exp.Add(this=score, expression=exp.case().when(condition, "1").else_("0"))
+        more = _when(condition, exp.Literal.number(1), exp.Literal.number(0))
+        score = exp.Add(this=score, expression=more)
     return score
+
+
+def _when(condition: exp.Expr, value: exp.Expr, otherwise: exp.Expr | None = None) -> exp.Case:
+    """A CASE of one condition, which takes in what it is given: there are hundreds, and the builder copies all."""
+    return exp.Case(ifs=[exp.If(this=condition, true=value)], default=otherwise)
 
 
 def _ntile(measure: str, scale: int) -> exp.Expr:
@@ -118,8 +124,8 @@ def _groups(measures: str, sizes: str, measure: str, scale: int) -> exp.Select:
     The first groups have one row more where the rows cannot be shared out evenly.
     """
     value, customer = exp.column(measure), exp.column("customer")
-    ordered = exp.select(value, customer).from_(measures).where(exp.Not(this=value.copy().is_(exp.null())))
-    ordered = ordered.order_by(value.copy(), customer.copy())
+    ordered = exp.select(value, customer).from_(measures).where(exp.Not(this=value.is_(exp.null())))
+    ordered = ordered.order_by(value, customer)
     place = exp.Window(this=exp.RowNumber())
     placed = exp.select("*", place.as_("place")).from_(ordered.subquery("ordered")).subquery("placed")
     lasts = [
@@ -136,9 +142,10 @@ def _groups(measures: str, sizes: str, measure: str, scale: int) -> exp.Select:
             (f"{measure}_{i}", exp.column(measure, table="placed")),
             (f"{measure}_customer_{i}", customer),
         ):
-            columns.append(exp.Max(this=exp.case().when(here.copy(), kept.copy())).as_(name))
-    query = exp.select(*columns).from_(placed).join(exp.to_table(sizes).as_("sizes"), join_type="cross")
-    return query.where(exp.In(this=exp.column("place"), expressions=[last.copy() for last in lasts]))
+            columns.append(exp.alias_(exp.Max(this=_when(here.copy(), kept.copy())), name, copy=False))
+    query = exp.select(*columns, copy=False).from_(placed, copy=False)
+    query = query.join(exp.to_table(sizes).as_("sizes"), join_type="cross", copy=False)
+    return query.where(exp.In(this=exp.column("place"), expressions=[last.copy() for last in lasts]), copy=False)
 
 
 def _above(measure: str, scale: int) -> exp.Expr:
@@ -147,6 +154,6 @@ def _above(measure: str, scale: int) -> exp.Expr:
     for i in range(1, scale):
         value, edge = exp.column(measure), exp.column(f"{measure}_{i}")
         later = exp.GT(this=exp.column("customer"), expression=exp.column(f"{measure}_customer_{i}"))
-        tied = exp.and_(exp.EQ(this=value.copy(), expression=edge.copy()), later)
-        conditions.append(exp.or_(exp.GT(this=value, expression=edge), tied))
+        tied = exp.and_(exp.EQ(this=value.copy(), expression=edge.copy()), later, copy=False)
+        conditions.append(exp.or_(exp.GT(this=value, expression=edge), tied, copy=False))
     return _one_more_for_each(conditions)
