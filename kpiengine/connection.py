@@ -18,6 +18,12 @@ def spill_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"kpi-spill-{os.getpid()}-{secrets.token_hex(4)}"
 
 
+def is_interrupt(error: Exception) -> bool:
+    """Whether DuckDB stopped for Ctrl-C: told by another thread, or by a signal that it saw itself while it ran."""
+    seen = isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+    return seen or isinstance(error, duckdb.InterruptException)
+
+
 def connected(spill: Path) -> duckdb.DuckDBPyConnection:
     """A database in memory."""
     settings = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import duckdb
 
+from kpiengine.connection import is_interrupt
 from kpiengine.errors import DataError, EngineError, KpiError
 
 
@@ -34,9 +35,11 @@ def engine_errors(what: str = "") -> Iterator[None]:
     """Turns DuckDB's errors into ours: what the data does wrong is a DataError, the rest an EngineError."""
     try:
         yield
-    except duckdb.InterruptException:
-        raise KeyboardInterrupt from None
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        if is_interrupt(error):
+            raise KeyboardInterrupt from None
+        if not isinstance(error, duckdb.Error):
+            raise
         raise _ours(error, what) from error
 
 

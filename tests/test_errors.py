@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import kpiengine
 from kpiengine.cli.main import cli
+from kpiengine.duckerrors import engine_errors
 from kpiengine.errors import DataError, DefinitionError, EngineError
 
 METRICS = "metrics: {m: {source: s, formula: sum(x)}, n: {source: s, formula: count(*)}}\n"
@@ -324,6 +325,17 @@ def test_a_long_query_ends_at_once_and_leaves_nothing(tmp_path: Path, number: st
         assert (run.returncode, shown, errors) == (code, "", f"{says}\n")
         assert time.monotonic() - started < 5
         assert list(tmp_path.rglob(".*-kpi-*")) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), duckdb.InterruptException("INTERRUPT Error")])
+def test_a_signal_that_duckdb_sees_first_is_an_interrupt(error: Exception) -> None:
+    with pytest.raises(KeyboardInterrupt), engine_errors():
+        raise error
+
+
+def test_another_error_of_python_stays_one() -> None:
+    with pytest.raises(RuntimeError, match="something else"), engine_errors():
+        raise RuntimeError("something else")
 
 
 def test_a_closed_project_says_so(tmp_path: Path) -> None:

@@ -26,15 +26,19 @@ def answer_again(asked: Asked, query: CompiledQuery, where: Destination, state: 
     """Answers a question that was compiled before; false, with nothing written, where that does not go well."""
     import duckdb
 
+    from kpiengine.connection import is_interrupt
+
     state.interrupts.watch()
     try:
         with _Session(query, state) as session, Progress("running", session.progress) as progress:
             at_first_rows = progress.stop if where.path is None else _nothing
             write = _plain(query, where, session, at_first_rows) or _by_arrow(query, where, session, at_first_rows)
             rows = deliver(write, where, state, progress)
-    except duckdb.Error:
-        if state.interrupts.seen:
+    except (duckdb.Error, RuntimeError) as error:
+        if state.interrupts.seen or is_interrupt(error):
             raise KeyboardInterrupt from None
+        if not isinstance(error, duckdb.Error):
+            raise
         return False
     if (rows > MOST_ROWS) != (query.rows > MOST_ROWS):
         asked.keep(replace(query, rows=rows))
