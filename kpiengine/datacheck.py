@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from kpiengine.errors import DefinitionError, KpiError, Problem
+from kpiengine.errors import DefinitionError, KpiError, Place, Problem
 from kpiengine.model import Model, Source
 from kpiengine.model.source import identifier, own_columns, quoted
 from kpiengine.plan.kinds import entity_name, option_values
@@ -42,12 +42,17 @@ def check_data(model: Model, ask: Ask, rendered: Rendered, touch: Touch = hashed
             problems += _source_problems(source, ask, rendered, touch)
         except KpiError as error:
             problems += [_at_source(problem, model, name) for problem in error.problems]
+    left_out: dict[tuple[Place, str], list[str]] = {}
     for metric in model.metrics.values():
         if metric.kind and metric.source in model.spec.sources and not list(model.lacks(metric)):
             try:
-                problems += _without_entity(model, metric.name, ask, rendered)
+                for told in _without_entity(model, metric.name, ask, rendered):
+                    left_out.setdefault(told, []).append(f'"{metric.name}"')
             except KpiError as error:
                 problems += error.problems
+    for (place, rows), names in left_out.items():  # the library's kinds leave out the same rows
+        who = f"{names[0]} leaves" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} leave"
+        problems.append(Problem(place, f"{who} out {rows}"))
     return problems
 
 
@@ -120,7 +125,8 @@ def _twice(
         yield Problem(place, f'source "{spec.name}": {message}')
 
 
-def _without_entity(model: Model, name: str, ask: Ask, rendered: Rendered) -> Iterator[Problem]:
+def _without_entity(model: Model, name: str, ask: Ask, rendered: Rendered) -> Iterator[tuple[Place, str]]:
+    """The place and the words of the rows that a kind leaves out, where there are any."""
     metric = model.metric(name)
     kind, options = model.kind(metric), option_values(model, metric)
     entity = entity_name(kind, options)
@@ -132,10 +138,8 @@ def _without_entity(model: Model, name: str, ask: Ask, rendered: Rendered) -> It
     counts = [exp.Count(this=exp.Star()), _missing([quoted(column.name)])]
     total, missing = _numbers(ask, counts, rows, *_own_conditions(model, metric, source))
     if missing:
-        yield Problem(
-            metric.place if metric.library is None else source.spec.place,
-            f'"{name}" leaves out {missing} of {total} rows of source "{source.name}", which have no {column.name}',
-        )
+        place = metric.place if metric.library is None else source.spec.place
+        yield place, f'{missing} of {total} rows of source "{source.name}", which have no {column.name}'
 
 
 def _own_conditions(model: Model, metric: MetricSpec, source: Source) -> Iterator[exp.Expr]:

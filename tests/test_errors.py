@@ -169,6 +169,16 @@ def test_check_counts_rows_that_a_kind_leaves_out_for_want_of_an_entity_among_th
     ]
 
 
+def test_check_tells_once_of_the_rows_that_several_kinds_of_the_library_leave_out(tmp_path: Path) -> None:
+    columns = "order_id,customer_id,ordered_at,amount"
+    (tmp_path / "kpi.yaml").write_text("sources: {orders: {from: o.csv, key: order_id, time: ordered_at}}\n")
+    (tmp_path / "o.csv").write_text(f"{columns}\n1,1,2026-01-01,1\n2,,2026-01-02,1\n")
+    [told, count] = kpi(tmp_path, "check", "--data").stderr.splitlines()
+    assert told.startswith('kpi.yaml:1:11: "cohort_retention", ')
+    assert told.endswith(' leave out 1 of 2 rows of source "orders", which have no customer_id')
+    assert count == "1 problem"
+
+
 # -- settings of the engine
 
 
