@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -169,7 +170,9 @@ def _typed(text: str) -> Any:
         return [] if parts == [""] else [_typed(part) for part in parts]
     for kind in (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
             continue
+        if "_" not in text and (kind is int or math.isfinite(value)):  # else it is a number to Python alone
+            return value
     return {"true": True, "false": False}.get(text.lower(), text)
