@@ -38,7 +38,7 @@ def values(text: str) -> list[object]:
         ("try_cast(n as double) = 5 - (2 - 4) * 1", "n = 7"),
         ("false or t = 'x'", "t = 'x'"),
         ("false or n = 0 and d = 1 or t = 'x'", "n = 0 AND d = 1 OR t = 'x'"),
-        ("n + (1 + 1)", "n + (2)"),
+        ("d < 2 * 3 and n >= greatest(1, 7)", "d < 6 AND n >= 7"),
         ("t = 'x' and true", "t = 'x'"),
     ],
 )
@@ -58,8 +58,9 @@ def test_said_plainly(text: str, found: str) -> None:
         "TRY_CAST(n AS DOUBLE) = 9007199254740992",  # which the next number is, too, as a DOUBLE
         "TRY_CAST(n AS FLOAT) = 7",
         "TRY_CAST(n AS DOUBLE) = d",
-        "2147483647 + 1",  # an error in DuckDB, and so here
-        "3000000000 - 2999999999",  # a BIGINT
+        "n < 2147483647 + 1",  # an error in DuckDB, and so here
+        "n < 3000000000 - 2999999999",
+        "n * (2 * 50)",  # of a TINYINT an INTEGER, and n * 100 none
         "1.5 + 1",
         "7 / 2",
         "'1' + 1",
@@ -82,8 +83,7 @@ sums = st.recursive(
 
 @given(text=sums)
 def test_what_is_computed_is_what_duckdb_computes(text: str) -> None:
-    tree = sqlglot.parse_one(f"SELECT {text}", read="duckdb").expressions[0]
-    found = computed(tree).unnest().sql("duckdb")
+    tree = sqlglot.parse_one(f"SELECT n = {text}", read="duckdb").expressions[0]
+    found = computed(tree).sql("duckdb").removeprefix("n = ")
     assert found.lstrip("-").isdigit()
-    answers = [duckdb.sql(f"SELECT typeof({of}), {of}").fetchall() for of in (text, found)]
-    assert answers[0] == answers[1]
+    assert duckdb.sql(f"SELECT {text}").fetchall() == duckdb.sql(f"SELECT {found}").fetchall()

@@ -27,9 +27,11 @@ _COMPUTED: dict[type[exp.Expr], Callable[[Sequence[int]], int]] = {
 
 
 def computed(tree: exp.Expr) -> exp.Expr:
-    """`tree` with what it computes of whole numbers alone computed, and without FALSE in ORs and TRUE in ANDs.
+    """`tree` with numbers where it compares with what is computed of whole numbers, and without FALSE in ORs and TRUE
+    in ANDs.
 
-    Changes the tree in place and returns its root.
+    Nowhere else: `small * (2 * 50)` is an INTEGER, `small * 100` of a TINYINT is one, too, and overflows. Changes the
+    tree in place and returns its root.
     """
     return _from_below(tree, _constant)
 
@@ -70,13 +72,12 @@ def _constant(node: exp.Expr) -> exp.Expr:
         return _other(node, exp.false())
     if isinstance(node, exp.And):
         return _other(node, exp.true())
-    compute = _COMPUTED.get(type(node))
-    operands = [_whole(operand) for operand in node.iter_expressions()] if compute is not None else [None]
-    numbers = [n for n in operands if n is not None]
-    if compute is None or len(numbers) < len(operands):
-        return node
-    value = compute(numbers)
-    return exp.Literal.number(value) if all(abs(n) < _INTEGER for n in (value, *numbers)) else node
+    if isinstance(node, (*_COMPARED, exp.Between)):
+        for side in list(node.iter_expressions()):
+            value = _whole(side)
+            if value is not None:
+                side.replace(exp.Literal.number(value))
+    return node
 
 
 def _other(node: exp.Expr, neutral: exp.Expr) -> exp.Expr:
@@ -86,10 +87,17 @@ def _other(node: exp.Expr, neutral: exp.Expr) -> exp.Expr:
 
 
 def _whole(tree: exp.Expr) -> int | None:
+    """The value of what is computed of whole numbers alone; None for anything else, and where it is no INTEGER."""
     bare = tree.unnest()
     if isinstance(bare, exp.Neg):
         number = _whole(bare.this)
         return None if number is None else -number
+    compute = _COMPUTED.get(type(bare))
+    if compute is not None:
+        operands = [_whole(operand) for operand in bare.iter_expressions()]
+        numbers = [n for n in operands if n is not None and abs(n) < _INTEGER]
+        value = compute(numbers) if len(numbers) == len(operands) else None
+        return value if value is not None and abs(value) < _INTEGER else None
     return int(bare.this) if isinstance(bare, exp.Literal) and bare.is_int else None
 
 
