@@ -53,6 +53,9 @@ _OURS = frozenset(
 )
 """Settings that a project does not set: on these, answers and the lock-down stand."""
 
+_USUAL = frozenset({"threads", "memory_limit"})
+"""Settings that are known to be there: to ask DuckDB for all of its own takes as long as to plan a small query."""
+
 
 class DuckSession:
     """A DuckDB database in memory. `settings` are DuckDB's own (`memory_limit`, `threads`, `temp_directory`).
@@ -66,7 +69,8 @@ class DuckSession:
         self.setup: list[str] = []
         self._spill = spill_folder()
         self._connection = connected(self._spill)
-        known = self._known_settings() if settings else {}
+        asked = settings and any(name.lower() not in _USUAL for name in settings)
+        known = self._known_settings() if asked else dict(zip(_USUAL, _USUAL, strict=True))
         for name, option in (settings or {}).items():
             self._set_given(name, option, root, known)
         with engine_errors():

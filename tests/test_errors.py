@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import kpiengine
 from kpiengine.cli.main import cli
+from kpiengine.duck import DuckSession
 from kpiengine.duckerrors import engine_errors
 from kpiengine.errors import DataError, DefinitionError, EngineError
 
@@ -335,6 +336,17 @@ def test_a_long_query_ends_at_once_and_leaves_nothing(tmp_path: Path, number: st
         assert (run.returncode, shown, errors) == (code, "", f"{says}\n")
         assert time.monotonic() - started < 5
         assert list(tmp_path.rglob(".*-kpi-*")) == []
+
+
+def test_usual_settings_are_set_without_a_look_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked(session: DuckSession) -> dict[str, str]:
+        raise AssertionError
+
+    monkeypatch.setattr(DuckSession, "_known_settings", looked)
+    (project(tmp_path, "s.csv", "engine: {duckdb: {THREADS: 3, memory_limit: 1GB}}\n") / "s.csv").write_text("x\n1\n")
+    with kpiengine.open(tmp_path) as opened:
+        assert opened.query("m").rows() == [{"m": 1}]
+        assert opened._runner.duck.rows("SELECT current_setting('threads')") == [(3,)]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Query interrupted"), duckdb.InterruptException("INTERRUPT Error")])
