@@ -186,7 +186,9 @@ def _leave(end: SystemExit) -> NoReturn:
 
     What was registered for the end is done, unless a query was cut off in the engine: its threads are not waited for.
     """
-    code = end.code if isinstance(end.code, int) else 1
+    code = end.code
+    if not isinstance(code, int):  # Python's own way with a text, or with nothing
+        raise end
     if code <= 128:
         if _has_threads():
             raise end

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from kpiengine.cli.interrupts import GRACE_SECONDS
+from kpiengine.cli.main import _leave
 from kpiengine.cli.progress import Progress
 from kpiengine.errors import DataError, DefinitionError, EngineError, Place, Problem, UsageError
 
@@ -145,6 +146,13 @@ def test_an_error_code_is_kept_whatever_is_registered_for_the_end():
     err = run.communicate(timeout=20)[1]
     assert run.returncode == 1
     assert "at the end" in err
+
+
+@pytest.mark.parametrize("code", ["a text", None])
+def test_an_end_without_a_code_is_pythons_own(code):
+    with pytest.raises(SystemExit) as end:
+        _leave(SystemExit(code))
+    assert end.value.code == code
 
 
 def test_help_into_a_closed_pipe_is_quiet():
