@@ -286,13 +286,17 @@ class Sources:
         """Files and tables that the query of a source names, as another engine has them."""
         if self.elsewhere is None or (table.name.lower() in own and not table.db):
             return
-        alias = table.args.get("alias")
-        plain = exp.Table(**{key: value for key, value in table.copy().args.items() if key != "alias"})
+        alias = table.args.get("alias") or exp.TableAlias()
+        plain: exp.Expr = exp.Table(**{key: value for key, value in table.copy().args.items() if key != "alias"})
         file = not isinstance(table.this, exp.Identifier) or (table.this.quoted and "/" in table.name)
+        columns = [column.name for column in alias.columns]
+        if file and columns:  # ClickHouse cannot name a table's columns so: rows come named
+            named = exp.alias_(plain, alias.name, table=columns)
+            plain, columns = exp.select("*").from_(named).subquery(), []
         relation = SqlRelation(plain) if file else TableRelation(plain.sql("duckdb"))
         found = read(f"{source}_files" if file else source, relation)
-        if alias is not None:
-            found = exp.alias_(found.copy(), alias.name, table=[column.name for column in alias.columns] or True)
+        if alias.name:
+            found = exp.alias_(found.copy(), alias.name, table=columns or True)
         table.replace(found)
 
     def _whole(self, name: str, read: Read) -> RenderedSource:
