@@ -128,6 +128,20 @@ def test_a_path_as_a_table(folder: Path, sail_remote: str) -> None:
         assert opened.query("m", "month").rows() == MONTHLY
 
 
+def test_a_delta_table_by_its_path(folder: Path, sail_remote: str) -> None:
+    """A table of two versions: the rows of the last one count."""
+    with project(folder, sail_remote) as opened:
+        spark = opened._runner.elsewhere.session.spark
+        for mode in ("error", "overwrite"):
+            spark.sql(f"SELECT * FROM parquet.`{folder}/o.parquet`").write.format("delta").mode(mode).save(
+                f"{folder}/lake"
+            )
+    assert len(list((folder / "lake" / "_delta_log").glob("*.json"))) == 2
+    assert len(list((folder / "lake").glob("*.parquet"))) > 1
+    with project(folder, sail_remote, f"{{table: 'delta.\"{folder}/lake\"'}}") as opened:
+        assert opened.query("m", "month").rows() == MONTHLY
+
+
 def test_a_table_that_is_not_there(folder: Path, sail_remote: str) -> None:
     message = told(DataError, project(folder, sail_remote, "{table: nowhere}"))
     assert "kpi.yaml:3:3" in message
