@@ -54,18 +54,16 @@ def run(
     data: Path, names: Sequence[str] | None, pairs: int, passes: Sequence[str], threads: int, export: bool = False
 ) -> list[Measured]:
     """Measures, printing a line for each workload and variant as it is done."""
-    expert = Expert(data, threads)
     variants = [Ours(data, threads, given) for given in passes] or [Ours(data, threads, None)]
+    sides = [(Expert(data, threads, ours), ours) for ours in variants]
     found = []
     print(HEAD, flush=True)
     for workload in chosen(names):
-        for measured in (
-            _exports(workload, expert, variants, pairs) if export else _pairs(workload, expert, variants, pairs)
-        ):
+        for measured in _exports(workload, sides, pairs) if export else _pairs(workload, sides, pairs):
             print(line(measured), flush=True)
             found.append(measured)
         if names is None and not passes:  # kept as it grows: what was measured is not lost with what comes after
-            save("exports" if export else "run", [_row(m) for m in found], orders=_orders(expert), pairs=pairs)
+            save("exports" if export else "run", [_row(m) for m in found], orders=_orders(sides[0][0]), pairs=pairs)
     for variant in variants:
         values = [m.wall.median for m in found if m.variant == (variant.passes or "")]
         print(f"geometric mean{' ' + variant.passes if variant.passes else ''}: {geometric_mean(values):.3f}")
@@ -91,34 +89,34 @@ def _row(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _pairs(workload: Workload, expert: Expert, variants: Sequence[Ours], pairs: int) -> list[Measured]:
-    theirs = expert.arrow(workload.expert)
+def _pairs(workload: Workload, sides: Sequence[tuple[Expert, Ours]], pairs: int) -> list[Measured]:
     found = []
-    for ours in variants:
-        table = ours.arrow(workload)[2]
-        if (told := difference(table, theirs, workload.keys)) is not None:
+    for expert, ours in sides:
+        told = difference(ours.arrow(workload)[2], expert.arrow(workload.expert), workload.keys)
+        if told is not None:
             raise Different(f"{workload.name}: ours and the expert's differ: {told}")
         found.append(Measured(workload, ours.passes or ""))
     for turn in range(pairs):
-        for ours, measured in zip(variants, found, strict=True):
-            # Whoever comes second finds warmer caches: each does so as often.
+        for (expert, ours), measured in zip(sides, found, strict=True):
+            # What compiling leaves in the caches meets whoever comes first, as what comes first does the second: each
+            # is first as often. No side keeps its rows while the other runs.
+            compiled, result = ours.query(workload)
+            measured.compiled.append(compiled)
             for side in ("expert", "ours") if turn % 2 else ("ours", "expert"):
                 if side == "expert":
                     measured.expert.append(timed(expert.arrow, workload.expert)[0])
                 else:
-                    compiled, ran, _ = ours.arrow(workload)
-                    measured.compiled.append(compiled)
-                    measured.ours.append(ran)
+                    measured.ours.append(ours.run(result)[0])
             if turn < 2:  # our statement without our checks, where the expert's runs
                 measured.statement.append(timed(expert.arrow, ours.query(workload)[1].sql)[0])
     return found
 
 
-def _exports(workload: Workload, expert: Expert, variants: Sequence[Ours], pairs: int) -> list[Measured]:
+def _exports(workload: Workload, sides: Sequence[tuple[Expert, Ours]], pairs: int) -> list[Measured]:
     """The same to Parquet: `ours` includes compiling and what makes the file appear whole."""
-    found = [Measured(workload, ours.passes or "") for ours in variants]
+    found = [Measured(workload, ours.passes or "") for _, ours in sides]
     for turn in range(pairs):
-        for ours, measured in zip(variants, found, strict=True):
+        for (expert, ours), measured in zip(sides, found, strict=True):
             for side in ("expert", "ours") if turn % 2 else ("ours", "expert"):
                 if side == "expert":
                     measured.expert.append(timed(expert.export, workload.expert)[0])
