@@ -13,9 +13,9 @@ from kpiengine.records import dataclass
 from kpiengine_plugins.orders import not_later, select, summed
 
 STEPS = (
-    "dated", "firsts", "span", "days", "calendar", "periods", "numbers", "purchases", "activity", "masks", "first_rows",
-    "members", "sizes", "newest", "grid", "spending", "actives", "spent", "places", "gaps", "ends", "cells", "counted",
-    "totals", "fates", "curve", "table",
+    "dated", "firsts", "span", "days", "calendar", "periods", "numbers", "purchases", "activity", "bits", "masks",
+    "first_rows", "members", "sizes", "newest", "grid", "spending", "actives", "spent", "places", "gaps", "ends",
+    "cells", "counted", "totals", "fates", "curve", "table",
 )  # fmt: skip
 """What the common table expressions hold; each is named after the metric and this."""
 
@@ -184,16 +184,21 @@ def masked_steps(work: Work, periods: int) -> Steps:
     """As `spending_steps`, and `actives`: how many customers of a cohort were active in a period.
 
     For DuckDB, with at most `periods` of them: a customer's periods are the bits of a whole number, the lowest one is
-    the cohort. Raises in DuckDB where there are more.
+    the cohort. `bits`, by day, is one row: its place in a list finds a row's bit sooner than a join does.
+    Raises in DuckDB where there are more.
     """
     bit = expression("1 << number")
     checked = exp.case().when(
         exp.LT(this=exp.column("number"), expression=exp.Literal.number(periods)), exp.cast(bit, "BIGINT")
     )
     changed = exp.Literal.string("a time lies beyond what its file told of itself; run the query again")
+    bits = work.select(
+        "SELECT LIST(bit_of ORDER BY day) AS bits, MIN(day) AS low FROM numbers",
+        bit_of=checked.else_(exp.Anonymous(this="ERROR", expressions=[changed])),
+    )
     masks = work.select(
-        "SELECT customer, BIT_OR(mask_of) AS mask FROM dated JOIN numbers ON dated.day = numbers.day GROUP BY customer",
-        mask_of=checked.else_(exp.Anonymous(this="ERROR", expressions=[changed])),
+        "SELECT customer, BIT_OR(bits[DATE_DIFF('day', low, day) + 1]) AS mask FROM dated CROSS JOIN bits"
+        " GROUP BY customer"
     )
     counts = [expression("SUM((mask >> place) & 1)", place=exp.Literal.number(n)) for n in range(periods)]
     actives = work.select(
@@ -209,6 +214,7 @@ def masked_steps(work: Work, periods: int) -> Steps:
         "dated": dated(work),
         "span": work.select("SELECT MIN(day) AS low, MAX(day) AS high FROM dated"),
         **numbered_days(work),
+        "bits": bits,
         "masks": masks,
         **_groups(work),
         "members": with_group(work, members, "mask"),
