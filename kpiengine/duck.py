@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ _OURS = frozenset(
 
 _USUAL = frozenset({"threads", "memory_limit"})
 """Settings that are known to be there: to ask DuckDB for all of its own takes as long as to plan a small query."""
+
+
+_WARNINGS = threading.Lock()
+"""Held while filters of warnings are other than they were: they are the process's."""
 
 
 class DuckSession:
@@ -250,14 +255,21 @@ class DuckSession:
 
     # -- running
 
-    def reader(self, statement: str) -> Any:
-        """The rows of a statement as a stream of Arrow record batches; the cursor lives as long as the reader."""
+    def reader(self, statement: str, *, few: bool = False) -> Any:
+        """The rows of a statement as a stream of Arrow record batches; the cursor lives as long as the reader.
+
+        `few` rows are gathered before the first is given, and copied; for that the statement is bound once, not twice.
+        """
         import pyarrow
 
         cursor = self.cursor()
         self._running.add(cursor)
-        with engine_errors():
-            reader = cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
+        try:
+            with engine_errors():
+                reader = _gathered(cursor, statement) if few else cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
+        except BaseException:
+            self._done_with(cursor)
+            raise
         return pyarrow.RecordBatchReader.from_batches(reader.schema, self._batches(reader, cursor))
 
     def _batches(self, reader: Any, cursor: duckdb.DuckDBPyConnection) -> Iterator[Any]:
@@ -267,8 +279,11 @@ class DuckSession:
         except OSError as error:
             raise stream_error(str(error)) from error
         finally:
-            self._running.discard(cursor)
-            cursor.close()
+            self._done_with(cursor)
+
+    def _done_with(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._running.discard(cursor)
+        cursor.close()
 
     def fetched(self, statement: str) -> tuple[list[tuple[str, str]], Callable[[int], list[tuple[Any, ...]]]]:
         """Runs a statement: its columns' names and types, and what fetches so many rows at most, once."""
@@ -282,8 +297,7 @@ class DuckSession:
                 with engine_errors():
                     return found.fetchmany(most)
             finally:
-                self._running.discard(cursor)
-                cursor.close()
+                self._done_with(cursor)
 
         return [(str(name), str(kind)) for name, kind, *_ in found.description], fetch
 
@@ -301,13 +315,20 @@ class DuckSession:
             with engine_errors(what):
                 return cursor.execute(statement, values).fetchall()
         finally:
-            self._running.discard(cursor)
-            cursor.close()
+            self._done_with(cursor)
 
     def progress(self) -> float:
         """How much of the running statement is done, 0 to 100; below 0 where DuckDB cannot tell."""
         found = [float(cursor.query_progress()) for cursor in list(self._running)]
         return max(found, default=-1.0)
+
+
+def _gathered(cursor: duckdb.DuckDBPyConnection, statement: str) -> Any:
+    """The rows as DuckDB's DB-API gives them: it warns of the copy, which is of few rows here."""
+    found = cursor.execute(statement)
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
+        return found.to_arrow_reader(BATCH_ROWS)
 
 
 def _texts_hint(columns: Mapping[str, str], expression: exp.Expr, reason: str) -> str:

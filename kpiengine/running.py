@@ -187,7 +187,7 @@ class Runner:
 
     def _reader(self, plan: Plan, statement: exp.Query, text: str) -> pyarrow.RecordBatchReader:
         if self.elsewhere is None:
-            return self.duck.reader(text)
+            return self.duck.reader(text, few=_gives_a_row_a_period(plan))
         from kpiengine.casting import cast_rows
 
         schema = self.schema(plan)
@@ -277,14 +277,18 @@ class Runner:
             self.duck.close()
 
 
+def _gives_a_row_a_period(plan: Plan) -> bool:
+    """Whether a plan gives one row for each period, or one alone."""
+    return not {column.role for column in plan.output.columns} & {"dimension", "column"}
+
+
 def _gives_few(plan: Plan) -> bool:
     """Whether a plan gives some hundred rows at most: a row for each period, or as many as it is limited to."""
     output = plan.output
     if output.limit is not None and not output.per and output.limit <= FEW:
         return True
-    roles = {column.role for column in output.columns}
     periods = {column.name for column in output.columns if column.role == "period"}
-    return not roles & {"dimension", "column"} and periods <= {"week", "month", "quarter", "year"}
+    return _gives_a_row_a_period(plan) and periods <= {"week", "month", "quarter", "year"}
 
 
 def engine_of(spec: ProjectSpec, plugins: Plugins) -> Engine | None:

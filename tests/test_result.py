@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import kpiengine
+from kpiengine.errors import DataError
 from kpiengine.project import Project
 
 MANY = 350_000
@@ -96,3 +98,25 @@ def test_threads_ask_one_project(project: Project) -> None:
     for thread in threads:
         thread.join()
     assert sorted(found, key=str) == [2] * 9 + [3] * 9
+
+
+def test_a_row_a_period_comes_as_it_did_before(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of periods alone are gathered at once, those of groups streamed: the same names, types and rows."""
+    gathered = project.query("m,n", by="day")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table, filters = gathered.arrow(), list(warnings.filters)
+    monkeypatch.setattr("kpiengine.running._gives_a_row_a_period", lambda _: False)
+    streamed = project.query("m,n", by="day").arrow()
+    assert table == streamed
+    assert table.schema == streamed.schema
+    assert table.num_rows == 50
+    assert filters[0][0] == "error"
+
+
+def test_what_fails_leaves_nothing_running(project: Project) -> None:
+    reader = project._runner.duck.reader
+    for few in (True, False):
+        with pytest.raises(DataError):
+            reader("SELECT error('no') FROM range(2)", few=few).read_all()
+        assert not project._runner.duck._running
