@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 import yaml
@@ -423,7 +424,7 @@ def test_distinct_counts_come_from_one_row_a_value_joined_late(project):
     bound(project, *ROWS)
     result = project.query(["buyers", "payers", "rows"], by=["month", "customers.city"])
     assert "BIT_OR" in result.sql
-    each = result.sql.split("t_months_by_customer_id AS (")[1].split("t_months_by_customer_id_with_city")[0]
+    each = result.sql.split("t_months_by_customer_id AS (")[1].split("\n), ")[0]
     assert "JOIN" not in each and "city" not in each
     january, february = dt.date(2026, 1, 1), dt.date(2026, 2, 1)
     assert rows_of(result.arrow())[1:] == [
@@ -563,6 +564,8 @@ sources:
   regions: {from: regions.parquet, key: region_id}
 metrics:
   amount: {source: orders, formula: sum(amount)}
+  buyers: {source: orders, formula: count(distinct customer_id)}
+  in_a: {source: orders, formula: "count(*) where customers.city = 'A'"}
 """
 Values = dict[str, list[Any]]
 
@@ -593,7 +596,7 @@ REGIONS = {"region_id": [7, 8], "zone": ["N", "S"]}
     ids=["all meet", "orphan", "null", "orphan behind", "no rows"],
 )
 def test_joins_are_inner_ones_where_no_row_is_without_another(tmp_path, monkeypatch, orders, customers, regions, left):
-    monkeypatch.setenv("KPI_PASSES", "always")
+    monkeypatch.setenv("KPI_PASSES", "always -codes")
     with kpiengine.open(shop(tmp_path, orders, customers, regions)) as project:
         result = project.query("amount", by=["customers.city", "customers.regions.zone"])
         assert result.sql.count("LEFT JOIN") == left
@@ -655,3 +658,69 @@ def test_wide_rows_are_read_by_each_of_their_readers(project, monkeypatch):
 
 def test_each_pass_is_a_module_with_a_function_of_its_name():
     assert [each.__module__ for each in PASSES] == [f"kpiengine.passes.{each.__name__}" for each in PASSES]
+
+
+TEXTS = {"customer_id": [1, 2, 3, 4], "city": ["A", None, "B", "A"], "region_id": [7, 8, 9, 7]}
+TEXT_REGIONS = {"region_id": [7, 8], "zone": ["N", None]}
+
+
+@pytest.mark.parametrize("by", [["customers.city"], ["customers.city", "customers.regions.zone"]], ids=len)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"where": "customers.city = 'A'"},
+        {"where": "customers.regions.zone is null"},
+        {"limit": 1},
+        {"totals": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("orders", [[1, 1, 2, 3, 4, 5, None], []], ids=["rows", "none"])
+def test_joined_texts_are_grouped_as_numbers(tmp_path, monkeypatch, orders, options, by):
+    """NULL texts, rows that meet nobody, and rows without a key are one group, as they are for the texts."""
+    shop(tmp_path, orders, TEXTS, TEXT_REGIONS)
+    answers = []
+    for chosen in ("always codes", "always", "none"):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        with kpiengine.open(tmp_path) as project:
+            result = project.query(["amount", "buyers"], by=by, **options)
+            looked_at = "city = " in options.get("where", "")  # the condition needs each row's text
+            assert ("city_code" in result.sql) == (chosen != "none" and not looked_at)
+            answers.append(rows_of(result.arrow()))
+    assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize(
+    ("customers", "texts", "pays"),
+    [(20_000, 5, True), (40_000, 5, False), (20_000, 3_000, False), (9_000, 3_000, True)],
+    ids=["few of few", "of many rows", "many of many", "many of few"],
+)
+def test_texts_become_numbers_where_rows_and_texts_are_few_for_those_grouped(
+    tmp_path, monkeypatch, customers, texts, pays
+):
+    (tmp_path / "kpi.yaml").write_text(SHOP, encoding="utf-8")
+    monkeypatch.delenv("KPI_PASSES", raising=False)
+    made = (
+        ("orders", f"SELECT i % {customers} AS customer_id, 1 AS amount FROM range(60_000) r(i)"),
+        (
+            "customers",
+            f"SELECT i AS customer_id, 'c' || i % {texts} AS city, i % 3 AS region_id FROM range({customers}) r(i)",
+        ),
+        ("regions", "SELECT i AS region_id, 'z' || i AS zone FROM range(3) r(i)"),
+    )
+    for name, query in made:
+        duckdb.execute(f"COPY ({query}) TO '{tmp_path / name}.parquet'")
+    with kpiengine.open(tmp_path) as project:
+        result = project.query("amount", by="customers.city")
+        assert ("city_code" in result.sql) == pays
+        found = rows_of(result.arrow())[1:]
+    assert len(found) == texts
+    assert sum(row[-1] for row in found) == 60_000
+
+
+def test_what_else_reads_a_text_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("KPI_PASSES", "always codes")
+    with kpiengine.open(shop(tmp_path, [1, 2, 2], CITIES, REGIONS)) as project:
+        assert "city_code" not in project.sql("in_a", by="customers.city")  # its condition is over the city, too
+        assert "city_code" in project.sql("amount", by="customers.city")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kpiengine.errors import UsageError, choices
+from kpiengine.passes.codes import codes
 from kpiengine.passes.context import FEW_ROWS, Context
 from kpiengine.passes.days import days
 from kpiengine.passes.entities import entities
@@ -31,7 +32,7 @@ from kpiengine.plan.steps import Scan
 Pass = Callable[[Plan, Context], Plan]
 
 PASSES: tuple[Pass, ...] = (
-    entities, packed, masks, seen, prune, merge, fold, stages, starts, sums, days, rescan, inner,
+    entities, packed, masks, seen, prune, merge, fold, stages, starts, sums, days, rescan, inner, codes,
 )  # fmt: skip
 ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, merge, fold, sums, days)}
 """The passes that are right, and pay, on an engine, by its dialect."""

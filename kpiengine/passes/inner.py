@@ -4,7 +4,7 @@
     select … from orders join customers on orders.customer_id = customers.customer_id
 
 That every order has a customer is found out by counting once, is kept for as long as the files stay as they are, and is
-looked at again when the rows are read. It is the last pass: all others may take a join for one that keeps rows.
+looked at again when the rows are read. The passes before it may take a join for one that keeps rows.
 """
 
 from __future__ import annotations
