@@ -21,7 +21,7 @@ from kpiengine.export import Rows, copy_statement, rows_below, write_parquet
 from kpiengine.generations import Generation, write_generation
 from kpiengine.keycheck import is_of_files, meets, verify_keys
 from kpiengine.plan import Plan
-from kpiengine.plan.steps import Met, Scan
+from kpiengine.plan.steps import Given, Met, Scan, Series
 from kpiengine.plugins import Plugins
 from kpiengine.recipe import compiled_query
 from kpiengine.result import Result
@@ -40,6 +40,8 @@ _NO_DEFINITIONS: Mapping[str, str] = {}
 
 FEW = 1_000
 """So many rows are fetched as Python values in less time than Arrow takes to load."""
+FEW_READ = 200_000
+"""Of so many rows all groups are few enough to be kept and copied, for a statement that is bound once."""
 
 EMBEDDED = "duckdb"
 """The name of the engine that is always there, and types formulas whatever engine runs them."""
@@ -187,12 +189,20 @@ class Runner:
 
     def _reader(self, plan: Plan, statement: exp.Query, text: str) -> pyarrow.RecordBatchReader:
         if self.elsewhere is None:
-            return self.duck.reader(text, few=_gives_a_row_a_period(plan))
+            return self.duck.reader(text, few=_gives_a_row_a_period(plan) or self._reads_few(plan))
         from kpiengine.casting import cast_rows
 
         schema = self.schema(plan)
         self.elsewhere.load(statement)
         return cast_rows(self.elsewhere.session.reader(text), schema, self.elsewhere.engine.title)
+
+    def _reads_few(self, plan: Plan) -> bool:
+        """Whether the answer is known to be small: groups of few rows. Kinds and periods without rows make more."""
+        if any(isinstance(step, Series | Given) for step in plan.steps):
+            return False
+        scans = [step for step in plan.steps if isinstance(step, Scan)]
+        rows = [self.sources.rows(self.spec.sources[scan.source]) for scan in scans]
+        return all(found is not None and found <= FEW_READ for found in rows)
 
     def schema(self, plan: Plan) -> pyarrow.Schema:
         """The names and types of a result, as DuckDB gives them, read from tables without rows."""

@@ -23,7 +23,7 @@ MANY = 350_000
 def project(tmp_path: Path) -> Iterator[Project]:
     (tmp_path / "kpi.yaml").write_text(
         "sources: {raw: {from: s.parquet}, s: {from: {sql: select * from raw}, time: t}}\n"
-        "metrics: {m: {source: s, formula: sum(x)}, n: {source: s, formula: count(*)}}\n"
+        "metrics: {m: {source: s, formula: sum(x)}, n: {source: s, formula: count(*)}, k: {source: raw, formula: sum(x)}}\n"
     )
     query = "SELECT i AS id, i % 3 AS c, i * 1.5 AS x, DATE '2026-01-01' + (i % 50)::INT AS t FROM range(?) r(i)"
     pq.write_table(duckdb.sql(query, params=[MANY]).to_arrow_table(), tmp_path / "s.parquet")
@@ -100,17 +100,31 @@ def test_threads_ask_one_project(project: Project) -> None:
     assert sorted(found, key=str) == [2] * 9 + [3] * 9
 
 
-def test_a_row_a_period_comes_as_it_did_before(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of periods alone are gathered at once, those of groups streamed: the same names, types and rows."""
-    gathered = project.query("m,n", by="day")
+@pytest.mark.parametrize(("metrics", "by", "rows"), [("m,n", "day", 50), ("k", "c", 3)])
+def test_small_answers_are_gathered_and_come_as_streamed_ones_do(
+    project: Project, monkeypatch: pytest.MonkeyPatch, metrics: str, by: str, rows: int
+) -> None:
+    """Rows of periods alone, and groups of few rows: the same names, types and rows, without a warning."""
+    asked: list[bool] = []
+    reader = project._runner.duck.reader
+
+    def noted(statement: str, *, few: bool = False) -> pa.RecordBatchReader:
+        asked.append(few)
+        return reader(statement, few=few)
+
+    monkeypatch.setattr(project._runner.duck, "reader", noted)
+    monkeypatch.setattr("kpiengine.running.FEW_READ", MANY)
+    gathered = project.query(metrics, by=by)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         table, filters = gathered.arrow(), list(warnings.filters)
+    monkeypatch.setattr("kpiengine.running.FEW_READ", MANY - 1)
     monkeypatch.setattr("kpiengine.running._gives_a_row_a_period", lambda _: False)
-    streamed = project.query("m,n", by="day").arrow()
+    streamed = project.query(metrics, by=by).arrow()
+    assert asked == [True, False]
     assert table == streamed
     assert table.schema == streamed.schema
-    assert table.num_rows == 50
+    assert table.num_rows == rows
     assert filters[0][0] == "error"
 
 
