@@ -554,6 +554,27 @@ def test_what_comes_next_is_told_by_packed_numbers(tmp_path, monkeypatch, by, fu
     assert answers[0] == answers[1]
 
 
+def test_each_window_of_a_query_is_told_by_packed_numbers(tmp_path, monkeypatch):
+    made = [
+        dict(zip(SCHEMA.names, (n % 3, None, None, None, None, at(f"2026-01-{n:02}"), None), strict=True))
+        for n in range(1, 29)
+    ]
+    pa.parquet.write_table(pa.Table.from_pylist(made, schema=SCHEMA), tmp_path / "t.parquet")
+    formulas = {f"last_{n}": f"trailing(count(distinct customer_id), {n}, day)" for n in (2, 3, 5)}
+    metrics = {name: {"source": "t", "formula": formula} for name, formula in formulas.items()}
+    spec = {"sources": {"t": {"from": "t.parquet", "time": "at"}}, "metrics": metrics}
+    (tmp_path / "kpi.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    answers = []
+    for chosen, packed in (("always", 3), ("none", 0)):
+        monkeypatch.setenv("KPI_PASSES", chosen)
+        with kpiengine.open(tmp_path) as project:
+            result = project.query(list(formulas), by="day")
+            assert result.sql.count("LEAD(packed)") == packed
+            answers.append(rows_of(result.arrow()))
+    assert answers[0] == answers[1]
+    assert answers[0][-1][1:] == (2, 3, 3)
+
+
 # -- inner
 
 

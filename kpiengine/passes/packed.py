@@ -10,7 +10,7 @@ may lie anywhere, since a BIGINT that overflows is one, too.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -18,12 +18,14 @@ from sqlglot import exp
 from kpiengine.calendar import expression
 from kpiengine.passes.context import FEW_ROWS, Context, Lineage
 from kpiengine.passes.trees import over
-from kpiengine.plan.expressions import column
+from kpiengine.plan.expressions import column, is_null
 from kpiengine.plan.steps import Aggregate, Named, Plan, Select, Step
 from kpiengine.records import dataclass
 
 ROOM = 2**62
 """What packed numbers have to stay under, by the bounds of the values."""
+STEPS = 4
+"""How many steps tell when a value is seen again."""
 CHANGED = (
     "a time lies outside of what its Parquet file says of itself: the file has changed meanwhile (ask again), or was "
     "written with wrong statistics (KPI_PASSES=-packed does without them)"
@@ -33,13 +35,24 @@ CHANGED = (
 def packed(plan: Plan, context: Context) -> Plan:
     """Pairs of a day and the period in which the same value is seen again soon, from packed numbers."""
     lineage = Lineage(plan, context)
-    steps = list(plan.steps)
-    for place, (seen, following, again) in enumerate(zip(steps, steps[1:], steps[2:], strict=False)):
-        if isinstance(seen, Select) and isinstance(following, Select) and isinstance(again, Aggregate):
-            found = _found(seen, following, again, lineage)
-            if found is not None:
-                steps[place : place + 3] = _Packed(found, lineage).steps()
-    return replace(plan, steps=tuple(steps))
+    old, new = list(plan.steps), list[Step]()
+    while old:
+        made = _packed(old[:STEPS], lineage)
+        new += made or old[:1]
+        del old[: STEPS if made else 1]
+    return replace(plan, steps=tuple(new))
+
+
+def _packed(steps: Sequence[Step], lineage: Lineage) -> list[Step]:
+    """What stands in the place of four steps: rows by day, rows, those with what follows, pairs; nothing for others."""
+    if len(steps) < STEPS:
+        return []
+    entered, seen, following, again = steps
+    if not isinstance(seen, Select) or not isinstance(following, Select) or not isinstance(again, Aggregate):
+        return []
+    found = _found(seen, following, again, lineage)
+    checked = _checked(entered, found) if found is not None else None
+    return [checked, *_Packed(found, lineage).steps()] if found is not None and checked is not None else []
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,23 @@ def _found(seen: Select, following: Select, again: Aggregate, lineage: Lineage) 
         return None
     bits = _bits(value, seen.input, (days[1] - days[0]).days + reach, lineage)
     return None if bits is None else _Found(seen, following, again, value, day, names, days, bits, reach)
+
+
+def _checked(step: Step, found: _Found) -> Aggregate | None:
+    """A step that groups the same rows by day, with an error for a day that there may not be; None for any other step.
+
+    There a day is looked at once, and not with each row.
+    """
+    if not isinstance(step, Aggregate) or step.input != found.seen.input or step.links:
+        return None
+    key = next((k for k in step.keys if k.expression == found.day), None)
+    if key is None or not set(step.filters) <= set(found.seen.filters):
+        return None
+    first, last = (exp.cast(exp.Literal.string(day.isoformat()), "DATE") for day in found.days)
+    inside = exp.or_(is_null(found.day.copy()), exp.Between(this=found.day.copy(), low=first, high=last), copy=False)
+    wrong = exp.Anonymous(this="error", expressions=[exp.Literal.string(CHANGED)])
+    day = exp.Case(ifs=[exp.If(this=inside, true=found.day.copy())], default=wrong)
+    return replace(step, keys=tuple(Named(k.name, day) if k is key else k for k in step.keys))
 
 
 def _of_days(
@@ -140,7 +170,7 @@ class _Packed:
     def _packed(self) -> exp.Expr:
         """The value above the number of the day; that is the mask where the day is none that there may be.
 
-        The error is raised later, of few rows: an expression that may raise one has no bounds to the engine, which
+        It raises no error, though one is due: an expression that may raise one has no bounds to the engine, which
         sorts numbers in fewer bytes where it knows theirs.
         """
         number = self._number()
@@ -155,24 +185,21 @@ class _Packed:
         return exp.paren(expression("day - first", day=self.found.day, first=self._first()), copy=False)
 
     def _soon(self) -> exp.Expr:
-        """That the next row is the same value's, and soon after; or that the day is none that there may be, which is
-        raised later.
+        """That the next row is the same value's, and soon after.
 
-        A day's number has room for the reach beyond the last day, and one more: the next value's lie farther away, and
-        no day's is the mask.
+        A day's number has room for the reach beyond the last day: the next value's lie farther away.
         """
-        return expression(
-            "(following - packed < reach OR (packed & mask) = mask)",
-            packed=column("packed"), following=column("next_packed"), mask=self.mask, reach=self.reach,
-        )  # fmt: skip
+        return exp.LT(this=self._days_between(), expression=self.reach.copy())
+
+    @staticmethod
+    def _days_between() -> exp.Expr:
+        return expression("following - packed", following=column("next_packed"), packed=column("packed"))
 
     def _both_days(self) -> exp.Expr:
         """The number of the day, and after how many days the value is seen next, in one number: one key is grouped
-        faster than two. 0 days where there is none: after the mask, whose error is raised before it counts."""
-        return expression(
-            "(packed & mask) * reach + coalesce(following - packed, 0)",
-            packed=column("packed"), following=column("next_packed"), mask=self.mask, reach=self.reach,
-        )  # fmt: skip
+        faster than two."""
+        of = {"packed": column("packed"), "mask": self.mask, "reach": self.reach, "days": self._days_between()}
+        return expression("(packed & mask) * reach + days", **of)
 
     def _again(self, days: str) -> Aggregate:
         found = self.found
@@ -183,13 +210,8 @@ class _Packed:
         return replace(found.again, input=days, keys=tuple(keys), measures=(Named(measure.name, total),), filters=())
 
     def _day(self) -> exp.Expr:
-        """The day of both. Raises the engine's error for one that there may not be."""
-        number = self._of_both("//")
-        wrong = exp.Anonymous(this="error", expressions=[exp.Literal.string(CHANGED)])
-        off = exp.GTE(this=number, expression=self.mask.copy())
-        return exp.Case(
-            ifs=[exp.If(this=off, true=wrong)], default=exp.Add(this=self._first(), expression=number.copy())
-        )
+        """The day of both."""
+        return exp.Add(this=self._first(), expression=self._of_both("//"))
 
     def _next_day(self) -> exp.Expr:
         """The day on which the value is seen next."""
