@@ -6,6 +6,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,9 @@ _USUAL = frozenset({"threads", "memory_limit"})
 
 _WARNINGS = threading.Lock()
 """Held while filters of warnings are other than they were: they are the process's."""
+
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 class DuckSession:
@@ -149,6 +153,12 @@ class DuckSession:
             raise EngineError("the project is closed; open it again to ask it")
         with self._one_at_a_time:
             return self._connection.cursor()
+
+    @cached_property
+    def memory(self) -> float:
+        """How many bytes it may use: its limit, as a setting or DuckDB's own share of the machine."""
+        amount, unit = str(self.rows("SELECT current_setting('memory_limit')")[0][0]).split()
+        return float(amount) * 1024.0 ** _UNITS.index(unit)
 
     def bind(self, name: str, value: Any) -> None:
         """Makes an Arrow table, reader or dataset readable as a table of that name."""

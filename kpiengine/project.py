@@ -271,6 +271,7 @@ class Project:
         known = ModelStatistics(model)
         chosen = os.environ.get("KPI_PASSES", "")
         context = Context(known, known.type_of, self.calendar, spoken, takes_for_granted(chosen))
+        context = replace(context, memory=lambda: self._runner.duck.memory)
         if to_run:
             context = replace(context, meets=partial(self._runner.meets, anyway=context.always))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 import sys
@@ -17,10 +18,12 @@ import yaml
 
 import kpiengine
 from kpiengine import cache, passes
+from kpiengine.duck import DuckSession
 from kpiengine.errors import DataError, UsageError
 from kpiengine.passes import PASSES
 from kpiengine.project import Project
 from kpiengine.running import Runner
+from kpiengine.spec import Option
 from kpiengine.testing.compare import rows_of
 
 SCHEMA = pa.schema(
@@ -675,6 +678,41 @@ def test_wide_rows_are_read_by_each_of_their_readers(project, monkeypatch):
     assert "t_rows AS NOT MATERIALIZED" in passed.sql and "NOT MATERIALIZED" not in narrow.sql
     monkeypatch.setenv("KPI_PASSES", "none")
     assert rows_of(passed.arrow()) == rows_of(project.query(wide, by="month").arrow())
+
+
+def test_rows_that_would_fill_the_memory_are_read_by_each_of_their_readers(project, monkeypatch):
+    bound(project, *[(n % 7, "paid", Decimal(n), n, n / 2, at("2026-01-31"), None) for n in range(60_000)])
+    monkeypatch.setenv("KPI_PASSES", "all")
+    told = []
+    for memory in (4 * 60_000 * 16, 4 * 60_000 * 16 - 1):  # a number and a time a row
+        monkeypatch.setattr(DuckSession, "memory", memory)
+        told.append(project.query(["rows", "buyers"], by="month"))
+    assert ["NOT MATERIALIZED" in each.sql for each in told] == [False, True]
+    assert told[0].arrow() == told[1].arrow()
+
+
+def test_rows_that_a_kind_hands_on_to_several_steps_are_counted_as_theirs(tmp_path, monkeypatch):
+    query = (
+        "SELECT i % 5000 AS customer_id, TIMESTAMP '2026-01-01' + INTERVAL (i % 300) DAY AS at FROM range(60_000) r(i)"
+    )
+    duckdb.execute(f"COPY ({query}) TO '{tmp_path / 't.parquet'}'")
+    metric = "{kind: cohort, source: t, customer: customer_id, time: at, amount: '1'}"
+    (tmp_path / "kpi.yaml").write_text(f"sources: {{t: {{from: t.parquet}}}}\nmetrics: {{kept: {metric}}}\n")
+    monkeypatch.delenv("KPI_PASSES", raising=False)
+    answers = []
+    for memory, anew in ((2**30, False), (2**20, True)):
+        monkeypatch.setattr(DuckSession, "memory", memory)
+        with kpiengine.open(tmp_path) as project:
+            result = project.query("kept")
+            assert ("t_rows AS NOT MATERIALIZED" in result.sql) == anew
+            answers.append(result.arrow())
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(("limit", "memory"), [("2GB", 2e9), ("512MiB", 2**29), ("1TB", 1e12)])
+def test_the_memory_is_the_engines_limit(tmp_path, limit, memory):
+    with contextlib.closing(DuckSession(tmp_path, "UTC", {"memory_limit": Option(limit)})) as session:
+        assert session.memory == pytest.approx(memory, rel=0.05)
 
 
 def test_each_pass_is_a_module_with_a_function_of_its_name():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable
 
 from sqlglot import exp
@@ -36,6 +37,8 @@ class Context:
     """Whether each step that reads a file reads it anew, at the price of the whole, and what is grouped is sent."""
     meets: Callable[[Plan, Met], bool] = lambda plan, met: False
     """Whether each row of a scan of a plan is known to meet one of another."""
+    memory: Callable[[], float] = lambda: math.inf
+    """How many bytes the engine may use."""
 
     @property
     def fewest_together(self) -> int:
