@@ -63,6 +63,9 @@ _WARNINGS = threading.Lock()
 """Held while filters of warnings are other than they were: they are the process's."""
 
 
+FEW_GIVEN = 10_000
+"""So many rows are gathered and copied in less time than a long statement is bound once more."""
+
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -93,6 +96,7 @@ class DuckSession:
         self._typing: duckdb.DuckDBPyConnection | None = None
         self._tables: dict[tuple[tuple[str, str], ...], str] = {}
         self._told: dict[tuple[str, exp.Expr], str] = {}
+        self._gave_few: set[int] = set()
         self._one_at_a_time = threading.RLock()  # for connections that queries share; each query has one of its own
         self._closed = False
 
@@ -269,9 +273,11 @@ class DuckSession:
         """The rows of a statement as a stream of Arrow record batches; the cursor lives as long as the reader.
 
         `few` rows are gathered before the first is given, and copied; for that the statement is bound once, not twice.
+        A statement that gave few rows before is taken to give few again.
         """
         import pyarrow
 
+        few = few or hash(statement) in self._gave_few
         cursor = self.cursor()
         self._running.add(cursor)
         try:
@@ -280,12 +286,19 @@ class DuckSession:
         except BaseException:
             self._done_with(cursor)
             raise
-        return pyarrow.RecordBatchReader.from_batches(reader.schema, self._batches(reader, cursor))
+        return pyarrow.RecordBatchReader.from_batches(reader.schema, self._batches(reader, cursor, hash(statement)))
 
-    def _batches(self, reader: Any, cursor: duckdb.DuckDBPyConnection) -> Iterator[Any]:
+    def _batches(self, reader: Any, cursor: duckdb.DuckDBPyConnection, asked: int) -> Iterator[Any]:
         """The batches of a stream; what goes wrong in its middle comes as text, and is told as our errors."""
+        rows = 0
         try:
-            yield from reader
+            for batch in reader:
+                rows += batch.num_rows
+                yield batch
+            if rows <= FEW_GIVEN:
+                self._gave_few.add(asked)
+            else:
+                self._gave_few.discard(asked)
         except OSError as error:
             raise stream_error(str(error)) from error
         finally:

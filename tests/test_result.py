@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import kpiengine
+from kpiengine import duck
 from kpiengine.errors import DataError
 from kpiengine.project import Project
 
@@ -126,6 +127,28 @@ def test_small_answers_are_gathered_and_come_as_streamed_ones_do(
     assert table.schema == streamed.schema
     assert table.num_rows == rows
     assert filters[0][0] == "error"
+
+
+def test_a_statement_that_gave_few_rows_is_bound_once_from_then_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered: list[str] = []
+    gather = duck._gathered
+
+    def noted(cursor: duckdb.DuckDBPyConnection, statement: str) -> pa.RecordBatchReader:
+        gathered.append(statement)
+        return gather(cursor, statement)
+
+    monkeypatch.setattr(duck, "_gathered", noted)
+    few, many = "SELECT i FROM range(10_000) r(i)", "SELECT i FROM range(10_001) r(i)"
+    for statement in (few, many):
+        tables = [project._runner.duck.reader(statement).read_all() for _ in range(2)]
+        assert tables[0] == tables[1]
+    assert gathered == [few]
+    with project._runner.duck.reader(f"{few} WHERE i >= 0") as unread:  # nothing is known of what was not read
+        unread.read_next_batch()
+    assert project._runner.duck.reader(f"{few} WHERE i >= 0").read_all() == tables[0].slice(0, 10_000)
+    assert gathered == [few]
 
 
 def test_what_fails_leaves_nothing_running(project: Project) -> None:
