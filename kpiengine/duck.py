@@ -59,6 +59,9 @@ _USUAL = frozenset({"threads", "memory_limit"})
 """Settings that are known to be there: to ask DuckDB for all of its own takes as long as to plan a small query."""
 
 
+_OF_COPIES = "Arrow output on a DB-API result"
+warnings.filterwarnings("ignore", _OF_COPIES, UserWarning)
+_NO_WARNING = warnings.filters[0]
 _WARNINGS = threading.Lock()
 """Held while filters of warnings are other than they were: they are the process's."""
 
@@ -312,8 +315,12 @@ class DuckSession:
         """Runs a statement: its columns' names and types, and what fetches so many rows at most, once."""
         cursor = self.cursor()
         self._running.add(cursor)
-        with engine_errors():
-            found = cursor.execute(statement)
+        try:
+            with engine_errors():
+                found = cursor.execute(statement)
+        except BaseException:
+            self._done_with(cursor)
+            raise
 
         def fetch(most: int) -> list[tuple[Any, ...]]:
             try:
@@ -347,11 +354,22 @@ class DuckSession:
 
 
 def _gathered(cursor: duckdb.DuckDBPyConnection, statement: str) -> Any:
-    """The rows as DuckDB's DB-API gives them: it warns of the copy, which is of few rows here."""
+    """The rows as DuckDB's DB-API gives them: it warns of the copy, which is of few rows here.
+
+    Filters are changed for it only where another comes before ours: with that, Python forgets what it has shown.
+    """
     found = cursor.execute(statement)
-    with _WARNINGS, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
+    if _is_quiet():
         return found.to_arrow_reader(BATCH_ROWS)
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _OF_COPIES, UserWarning)
+        return found.to_arrow_reader(BATCH_ROWS)
+
+
+def _is_quiet() -> bool:
+    """Whether the first filter of warnings that may be for DuckDB's is ours."""
+    first = next((f for f in warnings.filters if issubclass(UserWarning, f[2])), None)
+    return first == _NO_WARNING
 
 
 def _texts_hint(columns: Mapping[str, str], expression: exp.Expr, reason: str) -> str:

@@ -783,3 +783,23 @@ def test_what_else_reads_a_text_keeps_it(tmp_path, monkeypatch):
     with kpiengine.open(shop(tmp_path, [1, 2, 2], CITIES, REGIONS)) as project:
         assert "city_code" not in project.sql("in_a", by="customers.city")  # its condition is over the city, too
         assert "city_code" in project.sql("amount", by="customers.city")
+
+
+def test_a_table_whose_texts_are_numbered_is_read_anew_where_it_would_fill_the_memory(tmp_path, monkeypatch):
+    (tmp_path / "kpi.yaml").write_text(SHOP, encoding="utf-8")
+    monkeypatch.delenv("KPI_PASSES", raising=False)
+    made = (
+        ("orders", "SELECT i % 50_000 AS customer_id, 1 AS amount FROM range(200_000) r(i)"),
+        ("customers", "SELECT i AS customer_id, 'c' || i % 5 AS city, i % 3 AS region_id FROM range(50_000) r(i)"),
+        ("regions", "SELECT i AS region_id, 'z' || i AS zone FROM range(3) r(i)"),
+    )
+    for name, query in made:
+        duckdb.execute(f"COPY ({query}) TO '{tmp_path / name}.parquet'")
+    answers = []
+    for memory, anew in ((2**30, False), (2**20, True)):
+        monkeypatch.setattr(DuckSession, "memory", memory)
+        with kpiengine.open(tmp_path) as project:
+            result = project.query("amount", by="customers.city")
+            assert ("customers_rows AS NOT MATERIALIZED" in result.sql) == anew
+            answers.append(rows_of(result.arrow()))
+    assert answers[0] == answers[1]

@@ -151,9 +151,22 @@ def test_a_statement_that_gave_few_rows_is_bound_once_from_then_on(
     assert gathered == [few]
 
 
+def test_warnings_that_were_shown_once_are_not_shown_again(project: Project) -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.resetwarnings()
+        warnings.filterwarnings("ignore", duck._OF_COPIES, UserWarning)
+        warnings.filterwarnings("default", category=FutureWarning)
+        for _ in range(2):
+            warnings.warn("of the user's own", FutureWarning, stacklevel=1)
+            assert project.query("n", by="day").arrow().num_rows == 50
+    assert [str(one.message) for one in shown] == ["of the user's own"]
+
+
 def test_what_fails_leaves_nothing_running(project: Project) -> None:
     reader = project._runner.duck.reader
     for few in (True, False):
         with pytest.raises(DataError):
             reader("SELECT error('no') FROM range(2)", few=few).read_all()
+        with pytest.raises(DataError):
+            project._runner.duck.fetched("SELECT error('no') FROM range(2)")
         assert not project._runner.duck._running

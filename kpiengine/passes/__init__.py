@@ -32,7 +32,7 @@ from kpiengine.plan.steps import Scan
 Pass = Callable[[Plan, Context], Plan]
 
 PASSES: tuple[Pass, ...] = (
-    entities, packed, masks, seen, prune, merge, fold, stages, starts, sums, days, rescan, inner, codes,
+    entities, packed, masks, seen, prune, merge, fold, stages, starts, sums, days, inner, codes, rescan,
 )  # fmt: skip
 ENGINES = {"duckdb": PASSES, "spark": (entities, seen, prune, merge, fold, sums, days)}
 """The passes that are right, and pay, on an engine, by its dialect."""

@@ -110,14 +110,14 @@ class _Coded:
     def __init__(self, found: _Found, lineage: Lineage) -> None:
         self.found = found
         table, text = found.link.step, found.text
-        of = table.removesuffix("_rows")
+        of = table.removesuffix("_rows").removesuffix("_coded")
         self.texts = lineage.unique(f"{of}_{text}_texts")
         self.codes = lineage.unique(f"{of}_{text}_codes")
         self.coded = lineage.unique(f"{of}_coded")
         self.read = [*dict.fromkeys(c.name for c in self._read())]
         self.code = free(f"{text}_code", [*self.read, text])
         self.column = free(f"{found.column.name}_code", (c.name for c in found.joined.columns))
-        self.grouped = {a.name: lineage.unique(f"{a.name}_coded") for a in found.groups}
+        self.grouped = {a.name: lineage.unique(f"{a.name.removesuffix('_coded')}_coded") for a in found.groups}
 
     def plan(self, plan: Plan) -> Plan:
         """All steps, those of the numbers before the first that reads them."""

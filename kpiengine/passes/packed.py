@@ -170,8 +170,8 @@ class _Packed:
     def _packed(self) -> exp.Expr:
         """The value above the number of the day; that is the mask where the day is none that there may be.
 
-        It raises no error, though one is due: an expression that may raise one has no bounds to the engine, which
-        sorts numbers in fewer bytes where it knows theirs.
+        The error is raised where rows are grouped by day: an expression that may raise one has no bounds to the engine,
+        which sorts numbers in fewer bytes where it knows theirs.
         """
         number = self._number()
         first, last = self.found.days

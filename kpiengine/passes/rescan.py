@@ -2,7 +2,8 @@
 
 DuckDB keeps the rows of a common table expression that two steps read. Of wide rows that costs more than to read the
 file again: each reader then takes its own columns alone, and its conditions leave row groups out. Of many it costs the
-memory that groups need, and what does not fit is written to the disk and read back, which takes far longer.
+memory that groups need, and what does not fit is written to the disk and read back, which takes far longer. It is the
+last pass: the others may read a step once more.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ def rescan(plan: Plan, context: Context) -> Plan:
 
 
 def _hands_on(step: Step) -> bool:
-    """Whether a step gives its rows as they come, some columns of some of them."""
+    """Whether a step gives its rows one by one, those that it leaves: neither joined, nor sorted, nor grouped."""
     if isinstance(step, Select):
-        return not (step.links or step.distinct or step.sorted_by)
+        windows = any(c.expression.find(exp.Window, exp.Explode) for c in step.columns)
+        return not (step.links or step.distinct or step.sorted_by or windows)
     query = step.query if isinstance(step, Given) and step.table is None else None
     if not isinstance(query, exp.Select) or any(query.args.get(part) for part in ("group", "distinct", "joins")):
         return False
