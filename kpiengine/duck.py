@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import duckdb
 from sqlglot import exp
 
-from kpiengine.connection import BATCH_ROWS, connected, spill_folder
+from kpiengine.connection import BATCH_ROWS, connected, gathered, spill_folder
 from kpiengine.duckerrors import engine_errors, plain_reason, stream_error, without_kind
 from kpiengine.errors import DefinitionError, EngineError, Problem, listing, suggest
 from kpiengine.functions import plain_texts_as_casts
@@ -57,13 +56,6 @@ _OURS = frozenset(
 
 _USUAL = frozenset({"threads", "memory_limit"})
 """Settings that are known to be there: to ask DuckDB for all of its own takes as long as to plan a small query."""
-
-
-_OF_COPIES = "Arrow output on a DB-API result"
-warnings.filterwarnings("ignore", _OF_COPIES, UserWarning)
-_NO_WARNING = warnings.filters[0]
-_WARNINGS = threading.Lock()
-"""Held while filters of warnings are other than they were: they are the process's."""
 
 
 FEW_GIVEN = 10_000
@@ -285,7 +277,7 @@ class DuckSession:
         self._running.add(cursor)
         try:
             with engine_errors():
-                reader = _gathered(cursor, statement) if few else cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
+                reader = gathered(cursor, statement) if few else cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
         except BaseException:
             self._done_with(cursor)
             raise
@@ -351,25 +343,6 @@ class DuckSession:
         """How much of the running statement is done, 0 to 100; below 0 where DuckDB cannot tell."""
         found = [float(cursor.query_progress()) for cursor in list(self._running)]
         return max(found, default=-1.0)
-
-
-def _gathered(cursor: duckdb.DuckDBPyConnection, statement: str) -> Any:
-    """The rows as DuckDB's DB-API gives them: it warns of the copy, which is of few rows here.
-
-    Filters are changed for it only where another comes before ours: with that, Python forgets what it has shown.
-    """
-    found = cursor.execute(statement)
-    if _is_quiet():
-        return found.to_arrow_reader(BATCH_ROWS)
-    with _WARNINGS, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _OF_COPIES, UserWarning)
-        return found.to_arrow_reader(BATCH_ROWS)
-
-
-def _is_quiet() -> bool:
-    """Whether the first filter of warnings that may be for DuckDB's is ours."""
-    first = next((f for f in warnings.filters if issubclass(UserWarning, f[2])), None)
-    return first == _NO_WARNING
 
 
 def _texts_hint(columns: Mapping[str, str], expression: exp.Expr, reason: str) -> str:

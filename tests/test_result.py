@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import kpiengine
-from kpiengine import duck
+from kpiengine import connection, duck
 from kpiengine.errors import DataError
 from kpiengine.project import Project
 
@@ -133,13 +133,13 @@ def test_a_statement_that_gave_few_rows_is_bound_once_from_then_on(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gathered: list[str] = []
-    gather = duck._gathered
+    gather = duck.gathered
 
     def noted(cursor: duckdb.DuckDBPyConnection, statement: str) -> pa.RecordBatchReader:
         gathered.append(statement)
         return gather(cursor, statement)
 
-    monkeypatch.setattr(duck, "_gathered", noted)
+    monkeypatch.setattr(duck, "gathered", noted)
     few, many = "SELECT i FROM range(10_000) r(i)", "SELECT i FROM range(10_001) r(i)"
     for statement in (few, many):
         tables = [project._runner.duck.reader(statement).read_all() for _ in range(2)]
@@ -154,7 +154,7 @@ def test_a_statement_that_gave_few_rows_is_bound_once_from_then_on(
 def test_warnings_that_were_shown_once_are_not_shown_again(project: Project) -> None:
     with warnings.catch_warnings(record=True) as shown:
         warnings.resetwarnings()
-        warnings.filterwarnings("ignore", duck._OF_COPIES, UserWarning)
+        warnings.filterwarnings("ignore", connection._OF_COPIES, UserWarning)
         warnings.filterwarnings("default", category=FutureWarning)
         for _ in range(2):
             warnings.warn("of the user's own", FutureWarning, stacklevel=1)
