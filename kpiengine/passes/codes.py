@@ -34,9 +34,12 @@ ROWS_A_JOINED = 2
 
 def codes(plan: Plan, context: Context) -> Plan:
     """Aggregates by texts that are joined, over the texts' numbers."""
-    while (found := next(_found(plan, Lineage(plan, context)), None)) is not None:
-        plan = _Coded(found, Lineage(plan, context)).plan(plan)
-    return plan
+    while True:
+        lineage = Lineage(plan, context)
+        found = next(_found(plan, lineage), None)
+        if found is None:
+            return plan
+        plan = _Coded(found, lineage).plan(plan)
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,12 @@ def _groups_by(name: str, step: str, plan: Plan) -> tuple[Aggregate, ...]:
 
 
 def _has_as_key(step: Aggregate, name: str) -> bool:
-    made = [n.expression for n in (*step.keys, *step.measures)]
-    uses = [tree for tree in (*made, *step.filters) if any(c.name == name for c in tree.find_all(exp.Column))]
-    return (
-        not step.links
-        and len(uses) == 1
-        and any(key.expression is uses[0] for key in step.keys)
-        and (isinstance(uses[0], exp.Column))
-    )
+    """Whether a step's only use of a column is as a key of its own."""
+    if step.links:
+        return False
+    trees = [*(n.expression for n in (*step.keys, *step.measures)), *step.filters]
+    uses = [tree for tree in trees if any(c.name == name for c in tree.find_all(exp.Column))]
+    return len(uses) == 1 and isinstance(uses[0], exp.Column) and any(k.expression is uses[0] for k in step.keys)
 
 
 class _Coded:
